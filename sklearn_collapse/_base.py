@@ -1,0 +1,136 @@
+"""What every estimator built on `ClassMoments` shares."""
+
+from contextlib import contextmanager
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_collapse.moments import ClassMoments
+from sklearn_collapse.utils._arrays import as_like, namespace, place_of
+from sklearn_collapse.utils._labels import as_label_array
+from sklearn_collapse.utils._sklearn_private import fit_context
+from sklearn_collapse.utils._validation import (
+    check_lengths,
+    check_same_place,
+    check_weights,
+    validate_features,
+)
+
+
+@contextmanager
+def unchanged_on_error(estimator):
+    """Leave an estimator as it was when fitting it fails."""
+    before = vars(estimator).copy()
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+class MomentsEstimator(BaseEstimator):
+    """Fit, continue and adopt class moments; subclasses say which and what for.
+
+    Subclasses define ``_moments_options()``, the flags of the moments they need, and
+    ``_check_moments(moments)``, which raises if moments cannot serve them.
+    """
+
+    def _moments_options(self):
+        return {}
+
+    def _check_moments(self, moments):
+        pass
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit_moments(self, moments):
+        """Fit from moments that were gathered elsewhere.
+
+        Parameters
+        ----------
+        moments : ClassMoments
+            Gathered with the flags that this estimator needs; it is left as it is.
+
+        Returns
+        -------
+        self : object
+            The estimator. What needs rows is absent or raises.
+        """
+        if not isinstance(moments, ClassMoments):
+            raise TypeError(
+                f"moments must be a ClassMoments, got {type(moments).__name__}."
+            )
+        for flag, value in self._moments_options().items():
+            if getattr(moments, flag) != value:
+                raise ValueError(
+                    f"{type(self).__name__} with these parameters needs moments with "
+                    f"{flag}={value!r}, got {flag}={getattr(moments, flag)!r}: gather "
+                    f"them with ClassMoments({flag}={value!r})."
+                )
+        with unchanged_on_error(self):
+            self._forget()
+            self._check_moments(moments)
+            self.moments_ = moments.copy()
+            self.n_features_in_ = moments.n_features
+            if moments.feature_names_ is not None:
+                self.feature_names_in_ = moments.feature_names_
+        return self
+
+    @property
+    def device_(self):
+        """Device on which the moments were gathered."""
+        check_is_fitted(self, "moments_")
+        return self.moments_.device_
+
+    def _forget(self):
+        """Drop everything that an earlier fit has left."""
+        for name in [n for n in vars(self) if n.endswith("_") or n.startswith("_")]:
+            if not name.startswith("__") and name not in self.get_params():
+                if name == "_sklearn_output_config" or name.startswith("_metadata"):
+                    continue
+                delattr(self, name)
+
+    def _validate_fit(self, X, y, sample_weight, *, reset, min_samples):
+        """Validate rows for fitting; rows of zero weight are dropped.
+
+        Returns
+        -------
+        X : array of shape (n, d)
+        y : ndarray of shape (n,) or None
+        weights : ndarray of shape (n,) or None
+        """
+        X = validate_features(self, X, reset=reset, min_samples=min_samples)
+        weights = check_weights(sample_weight, X.shape[0])
+        if y is not None:
+            y = as_label_array(y)
+            check_lengths(X, y)
+        if weights is not None and not weights.all():
+            kept = np.flatnonzero(weights)
+            X = namespace(X).take(X, as_like(kept, X), axis=0)
+            y = None if y is None else y[kept]
+            weights = weights[kept]
+        return X, y, weights
+
+    def _validate_rows(self, X, method):
+        """Validate rows for a method of a fitted estimator."""
+        check_is_fitted(self, "moments_")
+        X = validate_features(self, X)
+        check_same_place(self, X, self.moments_.means_, method)
+        return X
+
+    def _continue_moments(self, X, y, weights):
+        """Add rows to the fitted moments, or start them."""
+        if not hasattr(self, "moments_"):
+            self.moments_ = self._new_moments()
+        elif place_of(X) != place_of(self.moments_.means_):
+            check_same_place(self, X, self.moments_.means_, "partial_fit")
+        self.moments_.update(X, y, weights)
+
+    def _new_moments(self):
+        return ClassMoments(device=self.device, **self._moments_options())
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.array_api_support = True
+        return tags

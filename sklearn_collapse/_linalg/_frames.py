@@ -1,0 +1,103 @@
+"""Gram matrices and cosines of class means, in row blocks.
+
+C classes have C^2 pairs: nothing here holds more than a block of them at a time.
+"""
+
+import math
+
+from sklearn_collapse.utils._arrays import block_rows, device_of, fill
+
+
+def gram_blocks(a, b, xp):
+    """Yield (first row, block of rows of a @ b.T)."""
+    step = block_rows(b.shape[0], a.shape[0])
+    other = xp.matrix_transpose(b)
+    for start in range(0, a.shape[0], step):
+        yield start, xp.matmul(a[start : start + step, :], other)
+
+
+def unit_means(means, scale, xp):
+    """Means divided by their norms; means that are zero to rounding become zero.
+
+    Parameters
+    ----------
+    means : array of shape (C, d)
+        Centred class means.
+    scale : float
+        Norm below which a mean is rounding.
+    """
+    norms = xp.sqrt(xp.vecdot(means, means))[:, None]
+    zero = norms <= scale
+    return xp.where(
+        zero, xp.zeros_like(means), means / xp.where(zero, xp.ones_like(norms), norms)
+    )
+
+
+def cosine_spread(units, reference, xp):
+    """Mean |cos - reference| and standard deviation of cos over pairs i != j.
+
+    The deviations are taken from the reference, near which collapsed means have their
+    cosines, so that a spread of zero is found to rounding and not to its root.
+    """
+    c = units.shape[0]
+    n_pairs = c * (c - 1)
+    total, total_abs, total_square = 0.0, 0.0, 0.0
+    for start, cosines in gram_blocks(units, units, xp):
+        off = cosines - reference
+        off = xp.where(diagonal_mask(start, off, xp), xp.zeros_like(off), off)
+        total += float(xp.sum(off))
+        total_abs += float(xp.sum(xp.abs(off)))
+        total_square += float(xp.sum(off * off))
+    variance = total_square / n_pairs - (total / n_pairs) ** 2
+    return total_abs / n_pairs, math.sqrt(max(variance, 0.0))
+
+
+def simplex_distance(a, b, xp):
+    """Frobenius distance of a b^T, scaled to norm 1, from the simplex Gram matrix.
+
+    ``|| A B^T / ||A B^T||_F - (I - 1 1^T / C) / sqrt(C - 1) ||_F``, the difference
+    taken entry by entry: the expanded form loses half the digits near 0.
+    """
+    c = a.shape[0]
+    square = sum(float(xp.sum(g * g)) for _, g in gram_blocks(a, b, xp))
+    if square == 0:
+        return math.nan
+    total = 0.0
+    for start, gram in gram_blocks(a, b, xp):
+        ideal = xp.astype(diagonal_mask(start, gram, xp), gram.dtype) - 1 / c
+        gap = gram / math.sqrt(square) - ideal / math.sqrt(c - 1)
+        total += float(xp.sum(gap * gap))
+    return math.sqrt(total)
+
+
+def pair_distances(means, xp):
+    """Yield (first row, block of squared distances between all pairs of means).
+
+    Pairs so close that the product has no digits left are done from the difference.
+    """
+    squares = xp.vecdot(means, means)
+    eps = float(xp.finfo(means.dtype).eps)
+    for start, gram in gram_blocks(means, means, xp):
+        rows = squares[start : start + gram.shape[0]][:, None]
+        scale = rows + squares[None, :]
+        found = xp.clip(scale - 2 * gram, 0.0, None)
+        close = (found < 1e4 * means.shape[1] * eps * scale) & ~diagonal_mask(
+            start, gram, xp
+        )
+        i, j = xp.nonzero(close)
+        step = block_rows(means.shape[1])
+        exact = []
+        for k in range(0, i.shape[0], step):
+            left = xp.take(means, start + i[k : k + step], axis=0)
+            gap = left - xp.take(means, j[k : k + step], axis=0)
+            exact.append(xp.vecdot(gap, gap))
+        if exact:
+            found = fill(found, close, xp.concat(exact), xp)
+        yield start, found
+
+
+def diagonal_mask(start, block, xp):
+    """Mask of the entries (i, j) of a row block with row number i equal to j."""
+    device = device_of(block)
+    rows = xp.arange(start, start + block.shape[0], device=device)
+    return rows[:, None] == xp.arange(block.shape[1], device=device)[None, :]

@@ -1,0 +1,231 @@
+"""Class counts, class means and pooled within-class scatter, in one stable pass.
+
+Every block of rows is centred by its own class means before its Gram product and then
+merged by the pairwise update of Chan, Golub and LeVeque (1979). The scatter is never
+a difference of two large matrices, so it keeps its digits however far the features
+have collapsed and however large their mean is.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from sklearn_collapse.utils._arrays import (
+    Array,
+    Rows,
+    add_gram,
+    block_rows,
+    device_of,
+    float_dtype,
+    mirror,
+    segment_sums,
+)
+
+
+class Moments(NamedTuple):
+    """Sufficient statistic of labelled rows.
+
+    The weights are frequencies: ``counts`` are sums of weights. ``scatter`` is the sum
+    over classes of sum_i w_i (x_i - mean_c)(x_i - mean_c)^T, ``traces`` its trace per
+    class, ``class_scatter`` its terms, if they were asked for.
+    """
+
+    counts: np.ndarray  # (C,) on the host
+    means: Array  # (C, d)
+    scatter: Array  # (d, d)
+    traces: Array  # (C,)
+    class_scatter: Array | None  # (C, d, d)
+
+
+class NonFiniteError(ValueError):
+    """The rows hold NaN or infinity, or overflow when they are squared."""
+
+
+def unit_rows(rows, xp):
+    """Divide rows by their norms; rows of zeros stay zeros."""
+    # Scaling by the largest entry first keeps tiny and huge rows exact.
+    largest = xp.max(xp.abs(rows), axis=1, keepdims=True)
+    rows = rows / xp.where(largest > 0, largest, xp.ones_like(largest))
+    norms = xp.sqrt(xp.vecdot(rows, rows))[:, None]
+    return rows / xp.where(norms > 0, norms, xp.ones_like(norms))
+
+
+def gather(rows, codes, n_classes, weights, *, dtype, normalize, class_scatter):
+    """Moments of the rows of one array.
+
+    Rows are visited in the order of their class, so that a block meets few classes
+    and shares at most one of them with the blocks before it.
+
+    Parameters
+    ----------
+    rows : Rows
+    codes : ndarray of int of shape (n,) or None
+        Class of each row, each class at least once; None for a single class.
+    n_classes : int
+    weights : ndarray of shape (n,) or None
+        Positive weights.
+    dtype : "float64" or "float32"
+        Precision of the products.
+    normalize : bool
+        Whether rows are divided by their norms first.
+    class_scatter : bool
+        Whether one scatter per class is kept.
+
+    Returns
+    -------
+    Moments
+    """
+    xp = rows.xp
+    n, d = rows.X.shape
+    order, bounds = _class_order(codes, n_classes, n)
+    like = rows.local(np.zeros(0))
+    kwargs = {"dtype": xp.float64, "device": device_of(like)}
+    counts = np.zeros(n_classes)
+    means = xp.zeros((n_classes, d), **kwargs)
+    traces = xp.zeros((n_classes,), **kwargs)
+    per_class = xp.zeros((n_classes, d, d), **kwargs) if class_scatter else None
+    # Column order lets BLAS accumulate in place; see add_gram.
+    scatter = rows.local(np.zeros((d, d), order="F"))
+
+    product = getattr(xp, dtype)
+    # Centring happens in the wider of the two: the mean may be far larger than the rest.
+    work = xp.float64 if dtype == "float64" else float_dtype(rows.X, xp)
+    step = block_rows(d, n)
+    for start in range(0, n, step):
+        stop = min(start + step, n)
+        first = int(np.searchsorted(bounds, start, side="right")) - 1
+        last = int(np.searchsorted(bounds, stop, side="left"))
+        edges = np.clip(bounds[first : last + 1], start, stop) - start
+        index = slice(start, stop) if order is None else order[start:stop]
+        w = None if weights is None else weights[index]
+        block = rows.fetch(index, work, copy=True)
+        if normalize:
+            block = unit_rows(block, xp)
+        block, n_b, means_b, traces_b = _centre(block, edges, w, rows)
+        block = xp.astype(block, product, copy=False)
+
+        here = slice(first, last)
+        share, pull = _pooling_weights(counts[here], n_b)
+        delta = means_b - means[here, :]
+        if pull[0] > 0:  # only the first class can have been met before
+            scatter = add_gram(scatter, float(pull[0]) ** 0.5 * delta[:1, :], xp)
+        if class_scatter:
+            spread = _run_scatters(block, edges, xp)
+            spread = spread + _outer(rows.local(pull), delta)
+            per_class[here, :, :] = per_class[here, :, :] + spread
+        scatter = add_gram(scatter, block, xp)
+        pull_traces = rows.local(pull) * xp.vecdot(delta, delta)
+        means[here, :] = means[here, :] + rows.local(share)[:, None] * delta
+        traces[here] = traces[here] + traces_b + pull_traces
+        counts[here] += n_b
+
+    if not bool(xp.isfinite(xp.sum(means) + xp.sum(traces))):
+        raise NonFiniteError
+    scatter = mirror(scatter, xp)
+    return Moments(counts, *(_home(rows, x) for x in (means, scatter, traces, per_class)))
+
+
+def merge(a, b, rows_a, rows_b, xp, to_device):
+    """Moments of the union of two sets of rows.
+
+    Parameters
+    ----------
+    a, b : Moments
+    rows_a, rows_b : ndarray of int of shape (C,)
+        For each class of the union its row in a (in b), or -1 where it is absent.
+    xp : namespace
+    to_device : callable
+        Puts a NumPy array where the moments are.
+
+    Returns
+    -------
+    Moments
+    """
+    n_a, n_b = (np.append(m.counts, 0.0)[r] for m, r in ((a, rows_a), (b, rows_b)))
+    share, pull = _pooling_weights(n_a, n_b)
+    # The classes of one side only are copied: their pull is zero.
+    means_a, means_b = (
+        _aligned(m.means, r, xp, to_device) for m, r in ((a, rows_a), (b, rows_b))
+    )
+    delta = means_b - means_a
+    both = np.flatnonzero(pull)
+    scatter = a.scatter + b.scatter
+    if len(both):
+        low = to_device(np.sqrt(pull[both]))[:, None]
+        low = low * xp.take(delta, to_device(both), axis=0)
+        scatter = scatter + xp.matmul(xp.matrix_transpose(low), low)
+    pull = to_device(pull)
+    traces = pull * xp.vecdot(delta, delta)
+    for m, r in ((a, rows_a), (b, rows_b)):
+        traces = traces + _aligned(m.traces, r, xp, to_device)
+    per_class = None
+    if a.class_scatter is not None:
+        per_class = _outer(pull, delta)
+        for m, r in ((a, rows_a), (b, rows_b)):
+            per_class = per_class + _aligned(m.class_scatter, r, xp, to_device)
+    means = means_a + to_device(share)[:, None] * delta
+    return Moments(n_a + n_b, means, scatter, traces, per_class)
+
+
+def _class_order(codes, n_classes, n):
+    """Row order by class and the first position of each class in it."""
+    if codes is None or n_classes == 1:
+        return None, np.array([0, n])
+    counts = np.bincount(codes, minlength=n_classes)
+    bounds = np.concatenate([[0], np.cumsum(counts)])
+    if np.all(codes[:-1] <= codes[1:]):
+        return None, bounds
+    return np.argsort(codes, kind="stable"), bounds
+
+
+def _centre(block, edges, weights, rows):
+    """Subtract in place from each run its own mean; scale rows by root weights."""
+    xp = rows.xp
+    sizes = np.diff(edges)
+    n_b = sizes.astype(float)
+    if weights is not None:
+        n_b = np.add.reduceat(weights, edges[:-1])
+    runs = rows.local(np.repeat(np.arange(len(sizes)), sizes))
+    means = 0.0
+    # In float32 the mean itself is rounded: what it left behind is taken off again.
+    for _ in range(1 if block.dtype == xp.float64 else 2):
+        sums = segment_sums(block, edges, weights, xp)
+        step = sums / rows.local(n_b, block.dtype)[:, None]
+        block -= xp.take(step, runs, axis=0)
+        means = means + xp.astype(step, xp.float64)
+    if weights is not None:
+        block *= rows.local(np.sqrt(weights), block.dtype)[:, None]
+    squares = xp.astype(xp.vecdot(block, block), xp.float64)
+    traces = segment_sums(squares[:, None], edges, None, xp)[:, 0]
+    return block, n_b, means, traces
+
+
+def _pooling_weights(n_a, n_b):
+    """Share of b in the pooled mean, and n_a n_b / (n_a + n_b)."""
+    share = n_b / (n_a + n_b)
+    return share, n_a * share
+
+
+def _run_scatters(block, edges, xp):
+    """Gram matrix of each run of rows: (k, d, d), as large as the result itself."""
+    runs = zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
+    grams = [
+        xp.matmul(xp.matrix_transpose(block[i:j, :]), block[i:j, :]) for i, j in runs
+    ]
+    return xp.astype(xp.stack(grams), xp.float64)
+
+
+def _outer(weights, rows):
+    """Weighted outer product of each row with itself."""
+    return weights[:, None, None] * rows[:, :, None] * rows[:, None, :]
+
+
+def _aligned(values, index, xp, to_device):
+    """Take rows of an array; index -1 gives a row of zeros."""
+    index = np.where(index < 0, values.shape[0], index)
+    padded = xp.concat([values, xp.zeros_like(values[:1, ...])])
+    return xp.take(padded, to_device(index), axis=0)
+
+
+def _home(rows, values):
+    return None if values is None else rows.home(values)

@@ -1,0 +1,127 @@
+"""Eigenvalues of a covariance, one decision about its rank, and its inverse.
+
+The rank rule. A direction v with eigenvalue l counts when l exceeds both
+
+    max(10, sqrt(d)) * eps(products) * l_1
+    eps(input)^2 * sum_j v_j^2 mean(x_j^2) * max(1, (1 + sqrt(d / n))^2 / 12)
+
+The first is the rounding of the product and the eigenvalue solver, the second what
+rounding of the input itself leaves behind: at least twelve times its expected variance
+in the direction v, and the top of its spectrum when d is much larger than n.
+"""
+
+import math
+from typing import NamedTuple
+
+from sklearn_collapse.utils._arrays import Array, device_of
+
+
+class Spectrum(NamedTuple):
+    """Eigendecomposition of a covariance matrix.
+
+    The ``rank`` directions that count come first, in descending order; ``floor`` is
+    the rank rule's threshold as one number (0 for a zero matrix): its mean over the
+    directions that do not count, which does not depend on the basis chosen for them.
+    """
+
+    values: Array  # (d,)
+    vectors: Array  # (d, d), columns
+    rank: int
+    floor: float
+
+    @property
+    def largest(self):
+        """Largest eigenvalue as a float; 0 for a zero matrix."""
+        return float(self.values[0]) if self.rank else 0.0
+
+
+def input_noise(squared_vectors, mean_square, n, eps, xp):
+    """Variance that rounding of the input may put into each direction.
+
+    Parameters
+    ----------
+    squared_vectors : array of shape (d, k)
+        Squared entries of unit vectors, in columns.
+    mean_square : array of shape (d,)
+        Mean of x_j^2 over the rows.
+    n : float
+        Number of rows.
+    eps : float
+        Spacing of the dtype of the input.
+    """
+    top = (1 + math.sqrt(mean_square.shape[0] / n)) ** 2 / 12
+    level = xp.matmul(xp.matrix_transpose(squared_vectors), mean_square)
+    return eps**2 * max(1.0, top) * level
+
+
+def eigh_by_rank(matrix, noise, product_eps, rank_tol, xp):
+    """Eigendecomposition of a symmetric matrix with its rank decided.
+
+    Parameters
+    ----------
+    matrix : array of shape (d, d)
+    noise : callable
+        Maps squared unit vectors in columns to the variance of the input's rounding.
+    product_eps : float
+        Spacing of the dtype in which the matrix was accumulated.
+    rank_tol : float or None
+        Overrides the rank rule: keep eigenvalues above ``rank_tol`` times the largest.
+
+    Returns
+    -------
+    Spectrum
+    """
+    d = matrix.shape[0]
+    values, vectors = xp.linalg.eigh(matrix)
+    values = xp.clip(xp.flip(values, axis=0), 0.0, None)
+    vectors = xp.flip(vectors, axis=1)
+    largest = float(values[0])
+    if rank_tol is not None:
+        limits = xp.full_like(values, rank_tol * largest)
+    else:
+        rounding = max(10.0, math.sqrt(d)) * product_eps * largest
+        limits = xp.clip(noise(vectors**2), rounding, None)
+    keep = values > limits
+    rank = int(xp.sum(xp.astype(keep, xp.int64)))
+    if 0 < rank < d:
+        # A direction with a large threshold may lie before one that counts.
+        order = xp.argsort(xp.astype(~keep, xp.int8), stable=True)
+        values, limits = xp.take(values, order), xp.take(limits, order)
+        vectors = xp.take(vectors, order, axis=1)
+    floor = float(xp.mean(limits[rank:])) if rank < d else float(xp.min(limits))
+    return Spectrum(values, vectors, rank, floor)
+
+
+def floored_inverse(spectrum, floor="auto", *, level=None, xp):
+    """Inverse eigenvalues of a covariance whose spectrum is kept off zero.
+
+    Every inverse of a covariance in the library goes through here.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+    floor : "auto" or float
+        "auto" raises the directions that the rank rule drops to the level of the
+        rule. A positive number raises every eigenvalue to that share of the largest.
+        0 is the pseudo-inverse: dropped directions get 0.
+    level : float or None
+        What "auto" raises dropped directions to, and what any floor means for a zero
+        matrix. By default the spectrum's own floor, or 1 if that is 0.
+
+    Returns
+    -------
+    inverse : array of shape (d,)
+    floor : float
+        The absolute floor that was used.
+    """
+    values = spectrum.values
+    counts = xp.arange(values.shape[0], device=device_of(values)) < spectrum.rank
+    if floor == 0:
+        safe = xp.where(counts, values, xp.ones_like(values))
+        return xp.where(counts, 1 / safe, xp.zeros_like(values)), 0.0
+    level = level or spectrum.floor or 1.0
+    if floor == "auto" or not spectrum.rank:
+        raised = xp.clip(values, level, None)
+        return 1 / xp.where(counts, values, raised), level
+    level = floor * spectrum.largest
+    return 1 / xp.clip(values, level, None), level

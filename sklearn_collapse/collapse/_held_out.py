@@ -1,0 +1,88 @@
+"""Collapse metrics on rows that were not fitted on.
+
+The class means, their covariance, its rank and the class weights are the fitted ones;
+the within-class scatter is measured anew, about the fitted means. A row of class c
+weighs p_c(fitted) / n_c(new), so that new class frequencies do not matter.
+"""
+
+import numpy as np
+
+from sklearn_collapse._linalg._rows import map_rows
+from sklearn_collapse.metrics._registry import GEOMETRY_METRICS
+from sklearn_collapse.moments import ClassMoments
+from sklearn_collapse.utils._arrays import Rows
+from sklearn_collapse.utils._labels import positions
+
+
+def held_out_weights(geometry, codes, weights):
+    """Weights p_c(fitted) / n_c(new) of the rows, summing to 1."""
+    counts = np.bincount(codes, weights=weights, minlength=geometry.n_classes)
+    scale = np.divide(
+        geometry.shares, counts, out=np.zeros(len(counts)), where=counts > 0
+    )
+    scale = scale / geometry.shares[counts > 0].sum()
+    return scale[codes] if weights is None else scale[codes] * weights
+
+
+def held_out_metric(name, geometry, X, codes, weights, device):
+    """Value of a metric that needs moments, on new rows."""
+    weights = held_out_weights(geometry, codes, weights)
+    if name == "vci":
+        return _held_out_vci(geometry, X, codes, weights, device)
+    within, variances = _about_fitted_means(geometry, X, codes, weights, device)
+    return GEOMETRY_METRICS[name](geometry.with_within(within, variances))
+
+
+def _about_fitted_means(geometry, X, codes, weights, device):
+    """Within-class covariance and class variances of new rows about fitted means."""
+    classes = geometry.moments.classes_
+    options = {"precision": geometry.moments.precision, "device": device}
+    new = ClassMoments.from_arrays(X, codes, weights, **options)
+    xp = geometry.xp
+    present = geometry.local(new.classes_)
+    shift = new.means_ - xp.take(geometry.moments.means_, present, axis=0)
+    root = xp.sqrt(new.counts_)[:, None] * shift
+    within = new.scatter_ + xp.matmul(xp.matrix_transpose(root), root)
+    spread = new.class_scatter_trace_ / new.counts_ + xp.vecdot(shift, shift)
+    # A class without new rows keeps its fitted variance, which only CDNV looks at.
+    where = positions(np.arange(len(classes)), new.classes_)
+    index = geometry.local(np.where(where < 0, 0, where))
+    fitted = geometry.variances
+    variances = xp.where(
+        geometry.local(where < 0), fitted, xp.take(spread, index)
+    )
+    return within, variances
+
+
+def _held_out_vci(geometry, X, codes, weights, device):
+    """1 - R^2 of the fitted least-squares probe.
+
+    The probe predicts the targets U_c / sqrt(p_c), U the kept left singular vectors of
+    the weighted class means: centred, with unit covariance under the fitted weights.
+    """
+    xp = geometry.xp
+    left, values, right = geometry.between
+    rank = values.shape[0]
+    if not rank:
+        return 1.0
+    whitener = geometry.whitener
+    # Sigma_T^-1 A by Woodbury: Sigma_W^-1 A (I + A^T Sigma_W^-1 A)^-1.
+    white = xp.matmul(values[:, None] * right, whitener)
+    gram = xp.matmul(white, xp.matrix_transpose(white))
+    eye = xp.eye(rank, dtype=gram.dtype)
+    solved = xp.linalg.solve(gram + geometry.local(eye), white)
+    probe = xp.matmul(whitener, xp.matrix_transpose(solved))
+    targets = left / geometry.local(np.sqrt(geometry.shares))[:, None]
+    rows = Rows(X, device, work=float(X.shape[0]) * probe.shape[0] * rank)
+    probe, targets, mean, codes, weights = (
+        rows.local(v) for v in (probe, targets, geometry.mean, codes, weights)
+    )
+
+    def losses(block, here):
+        missed = xp.take(targets, codes[here], axis=0)
+        missed = missed - xp.matmul(block - mean, probe)
+        return (weights[here] * xp.vecdot(missed, missed),)
+
+    xp = rows.xp
+    loss = map_rows(rows, losses, probe.shape[0] + rank, xp.float64)[0]
+    return float(xp.sum(loss)) / rank

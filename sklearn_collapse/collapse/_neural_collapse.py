@@ -1,0 +1,389 @@
+"""Neural collapse of labelled features: NC1 to NC4 and their relatives."""
+
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_collapse._base import MomentsEstimator, unchanged_on_error
+from sklearn_collapse._linalg._rows import class_distances, class_metric
+from sklearn_collapse.collapse._held_out import held_out_metric, held_out_weights
+from sklearn_collapse.heads import fitted_head, resolve_head
+from sklearn_collapse.metrics._duality import row_shares
+from sklearn_collapse.metrics._geometry import (
+    ClassGeometry,
+    balanced_weights,
+    check_two_classes,
+)
+from sklearn_collapse.metrics._registry import (
+    GEOMETRY_METRICS,
+    HEAD_METRICS,
+    METRICS,
+    ROW_METRICS,
+)
+from sklearn_collapse.moments import ClassMoments
+from sklearn_collapse.utils._arrays import Rows, namespace
+from sklearn_collapse.utils._labels import encode_known, encode_labels
+from sklearn_collapse.utils._sklearn_private import (
+    HasMethods,
+    StrOptions,
+    fit_context,
+)
+from sklearn_collapse.utils._validation import check_lengths, check_weights
+
+# Metrics of the class means alone cannot change on new rows.
+_CRITERIA = frozenset(
+    name for name, metric in METRICS.items() if metric.needs & {"moments", "rows"}
+)
+
+
+class NeuralCollapseScorer(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, MomentsEstimator
+):
+    """Measure how far labelled features have collapsed.
+
+    One pass over the rows gives every metric of neural collapse that is a function of
+    class means and scatter: variability (NC1, CDNV, VCI, Fisher ratio), geometry of
+    the means (NC2), duality with a head (NC3) and agreement of decisions (NC4). Used
+    as an estimator, ``score`` holds one of them out on new rows.
+
+    Parameters
+    ----------
+    criterion : str, default="vci"
+        What ``score`` returns: "vci", "nc1_pinv", "nc1_trace_ratio", "fisher_ratio",
+        "cdnv", "ncm_accuracy" or, with a head, "nc4_agreement". Metrics of the class
+        means alone do not change on new rows and are refused.
+    head : {None, "lda"} or classifier, default=None
+        For NC3 and NC4. "lda" is the linear discriminant of the same moments; a
+        `LinearHead` or a ``FrozenEstimator`` is used as it is; any other classifier
+        is cloned and fitted on the same rows. Rows are matched by class label.
+    class_weight : {None, "balanced"}, default=None
+        "balanced" weighs rows by n / (C n_c) in the class means' mean, in both
+        covariances and in NC4. Papers assume balanced classes, and the choice changes
+        the numbers.
+    metrics : {None, "all"} or list of str, default=None
+        Which metrics ``metrics_`` holds. None: all that plain moments, the rows given
+        to ``fit`` and the head allow.
+    device : str, default="auto"
+        Where NumPy rows are worked on: "auto", "cpu" or a torch device. Arrays of
+        other libraries are worked on where they are.
+
+    Attributes
+    ----------
+    metrics_ : dict of str to float
+        Value of each metric. Computed on first access. Metrics that need rows
+        ("nc4_agreement", "ncm_accuracy") are absent after ``partial_fit`` and
+        ``fit_moments``, metrics that need a head if there is none.
+    classes_ : ndarray of shape (C,)
+        Labels.
+    means_ : array of shape (C, d)
+        Class means.
+    rank_ : int
+        Rank of the within-class covariance by the rank rule.
+    moments_ : ClassMoments
+        Fitted state; after ``fit`` with ``class_weight="balanced"`` that of the
+        reweighted rows.
+    head_ : {None, "lda"} or classifier
+        Fitted head.
+    device_ : str
+        Device on which the moments were gathered.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, if X had any.
+
+    See Also
+    --------
+    sklearn_collapse.metrics : The same numbers as functions.
+    sklearn_collapse.ClassMoments : The statistic they are computed from.
+
+    Notes
+    -----
+    Formulas, normalisers and sources stand with the functions of
+    `sklearn_collapse.metrics`; ``METRICS[name]`` has needs, range and direction.
+
+    References
+    ----------
+    .. [1] Papyan, V., Han, X. Y., Donoho, D. L. (2020). "Prevalence of neural collapse
+       during the terminal phase of deep learning training". PNAS 117(40).
+
+    Examples
+    --------
+    >>> from sklearn_collapse.collapse import NeuralCollapseScorer
+    >>> from sklearn_collapse.datasets import load_cifar8_features
+    >>> data = load_cifar8_features()
+    >>> scorer = NeuralCollapseScorer(head=data.head).fit(data.data, data.target)
+    >>> round(scorer.metrics_["nc2_etf_error"], 2)
+    0.3
+    >>> round(scorer.score(data.X_test, data.y_test), 2)
+    -0.36
+    """
+
+    _parameter_constraints: dict = {
+        "criterion": [StrOptions(set(_CRITERIA))],
+        "head": [None, StrOptions({"lda"}), HasMethods(["fit", "predict"])],
+        "class_weight": [None, StrOptions({"balanced"})],
+        "metrics": [None, StrOptions({"all"}), list, tuple],
+        "device": [str],
+    }
+
+    def __init__(
+        self,
+        criterion="vci",
+        *,
+        head=None,
+        class_weight=None,
+        metrics=None,
+        device="auto",
+    ):
+        self.criterion = criterion
+        self.head = head
+        self.class_weight = class_weight
+        self.metrics = metrics
+        self.device = device
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, sample_weight=None):
+        """Gather the moments of labelled rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Features, of any array library.
+        y : array-like of shape (n,)
+            Labels, at least two classes.
+        sample_weight : array-like of shape (n,), default=None
+            Frequencies of the rows.
+
+        Returns
+        -------
+        self : object
+            Fitted scorer.
+        """
+        with unchanged_on_error(self):
+            self._forget()
+            self._require_labels(y)
+            X, y, weights = self._validate_fit(
+                X, y, sample_weight, reset=True, min_samples=2
+            )
+            classes, codes = encode_labels(y)
+            check_two_classes(classes)
+            head = fitted_head(self.head, (X, y, weights))
+            if self.class_weight == "balanced":
+                weights = balanced_weights(codes, len(classes), weights)
+            # The rows carry the class weights: no scatter per class is needed.
+            moments = ClassMoments(device=self.device).update(X, y, weights)
+            self._adopt(moments, head)
+            self._row_metrics = self._measure_rows(X, codes, weights)
+        return self
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def partial_fit(self, X, y, sample_weight=None):
+        """Add labelled rows to the moments.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Features, of the library of the rows before them.
+        y : array-like of shape (n,)
+            Labels; new classes may appear.
+        sample_weight : array-like of shape (n,), default=None
+            Frequencies of the rows.
+
+        Returns
+        -------
+        self : object
+            The scorer. With ``class_weight="balanced"`` the scatter of each class is
+            kept, C d^2 numbers.
+        """
+        with unchanged_on_error(self):
+            self._require_labels(y)
+            if getattr(self, "_reweighted", False):
+                raise ValueError(
+                    "partial_fit cannot continue a fit with class_weight='balanced', "
+                    "whose rows were reweighted. Use partial_fit for all blocks."
+                )
+            first = not hasattr(self, "moments_")
+            X, y, weights = self._validate_fit(
+                X, y, sample_weight, reset=first, min_samples=1
+            )
+            self.head_ = fitted_head(self.head)
+            self._continue_moments(X, y, weights)
+            self._row_metrics = {}
+        return self
+
+    def transform(self, X):
+        """Distances to the class means.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Features.
+
+        Returns
+        -------
+        array of shape (n, C)
+            Euclidean distances, classes in the order of ``classes_``.
+        """
+        X = self._validate_rows(X, "transform")
+        moments = self.moments_
+        means = moments.means_
+        metric = class_metric(means, moments.mean_, None, namespace(means))
+        rows = Rows(X, self.device, work=float(X.shape[0]) * means.shape[1])
+        return rows.home(class_distances(rows, metric))
+
+    def score(self, X, y=None, sample_weight=None):
+        """The criterion on new rows, signed so that larger is more collapsed.
+
+        The class means, their covariance and its rank and the class weights are the
+        fitted ones; the scatter within classes is measured anew, about the fitted
+        means, rows of class c weighing p_c(fitted) / n_c(new). Held-out VCI is
+        1 - R^2 of the fitted least-squares probe. On the rows that were fitted this
+        is plus or minus ``metrics_[criterion]``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Features.
+        y : array-like of shape (n,)
+            Labels, all seen in fit.
+        sample_weight : array-like of shape (n,), default=None
+            Frequencies of the rows.
+
+        Returns
+        -------
+        float
+            The criterion, negated where lower is more collapsed.
+        """
+        X = self._validate_rows(X, "score")
+        self._require_labels(y)
+        check_two_classes(self.classes_)
+        codes = encode_known(y, self.classes_)
+        check_lengths(X, codes)
+        weights = check_weights(sample_weight, X.shape[0])
+        name = self.criterion
+        if name in ROW_METRICS:
+            weights = held_out_weights(self._geometry(), codes, weights)
+            value = self._row_shares(X, codes, weights)
+            self._require_metric(name, value)
+            value = value[name]
+        else:
+            value = held_out_metric(
+                name, self._geometry(), X, codes, weights, self.device
+            )
+        return value if METRICS[name].direction == "higher" else -value
+
+    @property
+    def metrics_(self):
+        """Value of each metric."""
+        check_is_fitted(self, "moments_")
+        return self.moments_.cached("metrics", self._measure)
+
+    @property
+    def classes_(self):
+        """Labels."""
+        check_is_fitted(self, "moments_")
+        return self.moments_.classes_
+
+    @property
+    def means_(self):
+        """Class means."""
+        check_is_fitted(self, "moments_")
+        return self.moments_.means_
+
+    @property
+    def rank_(self):
+        """Rank of the within-class covariance."""
+        check_is_fitted(self, "moments_")
+        return self._geometry().within_spectrum.rank
+
+    @property
+    def _n_features_out(self):
+        return len(self.classes_)
+
+    def _moments_options(self):
+        return {"class_scatter": True} if self.class_weight == "balanced" else {}
+
+    def _check_moments(self, moments):
+        check_two_classes(moments.classes_)
+        head = fitted_head(self.head)
+        if head is not None:
+            resolve_head(head, moments)
+        self.head_, self._row_metrics = head, {}
+
+    def _adopt(self, moments, head):
+        self.moments_, self.head_ = moments, head
+        self._reweighted = self.class_weight == "balanced"
+        if head is not None:
+            resolve_head(head, moments)  # raises if it does not fit the data
+
+    def _geometry(self):
+        return self.moments_.cached(
+            "geometry", lambda: ClassGeometry(self.moments_, self.class_weight)
+        )
+
+    def _resolved_head(self):
+        if self.head_ is None:
+            return None
+        return self.moments_.cached(
+            "head", lambda: resolve_head(self.head_, self.moments_)
+        )
+
+    def _row_shares(self, X, codes, weights):
+        moments = self.moments_
+        work = float(X.shape[0]) * moments.means_.shape[1] * len(moments.classes_)
+        rows = Rows(X, self.device, work)
+        return row_shares(rows, moments, codes, weights, self._resolved_head())
+
+    def _measure_rows(self, X, codes, weights):
+        wanted = set(self._wanted()) & set(ROW_METRICS)
+        return self._row_shares(X, codes, weights) if wanted else {}
+
+    def _wanted(self):
+        if self.metrics is None or self.metrics == "all":
+            return list(METRICS)
+        unknown = [name for name in self.metrics if name not in METRICS]
+        if unknown:
+            raise ValueError(
+                f"metrics contains unknown names {unknown}; known are {list(METRICS)}."
+            )
+        return list(self.metrics)
+
+    def _measure(self):
+        geometry, head = self._geometry(), self._resolved_head()
+        weights = None
+        if head is not None and head.coef is not None:
+            weights = head.rows_of(geometry.moments.classes_)
+        values = {}
+        for name in self._wanted():
+            if name in GEOMETRY_METRICS:
+                values[name] = GEOMETRY_METRICS[name](geometry)
+            elif name in HEAD_METRICS and weights is not None:
+                values[name] = HEAD_METRICS[name](geometry, weights)
+            elif name in self._row_metrics:
+                values[name] = self._row_metrics[name]
+            elif self.metrics not in (None, "all"):
+                self._require_metric(name, values)
+        return values
+
+    def _require_metric(self, name, values):
+        if name in values:
+            return
+        if "head" in METRICS[name].needs and self.head_ is None:
+            missing = "a head: pass head="
+        elif "rows" in METRICS[name].needs:
+            missing = "rows: use fit(X, y), not partial_fit or fit_moments"
+        else:
+            missing = "a head with coef_"
+        raise ValueError(f"{name} needs {missing}.")
+
+    def _require_labels(self, y):
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is "
+                f"None."
+            )
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

@@ -1,0 +1,372 @@
+"""The network's last layer as a fitted classifier, and every way to say `head=`."""
+
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils.validation import has_fit_parameter
+
+from sklearn_collapse._linalg._spectrum import floored_inverse
+from sklearn_collapse.utils._arrays import (
+    Array,
+    as_like,
+    float_dtype,
+    namespace,
+    to_numpy,
+)
+from sklearn_collapse.utils._labels import (
+    encode_known,
+    encode_labels,
+    positions,
+    shorten,
+)
+from sklearn_collapse.utils._validation import (
+    check_coef,
+    check_features,
+    check_finite,
+)
+
+
+class LinearHead(ClassifierMixin, BaseEstimator):
+    """The last linear layer of a trained network, as a fitted classifier.
+
+    Wraps weights that exist already, so that estimators and metrics can use the
+    network's own decision. The parameters are stored as they are, ``fit`` only checks
+    that data fit them, and ``clone`` keeps them.
+
+    Parameters
+    ----------
+    coef : array-like of shape (n_classes, n_features) or (1, n_features)
+        Weights of the layer, one row per class. A single row is a binary head.
+    intercept : array-like of shape (n_classes,) or (1,), default=None
+        Bias; None is zero.
+    classes : array-like of shape (n_classes,), default=None
+        Label of each row. By default 0, 1, …, n_classes - 1.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_classes, n_features) or (1, n_features)
+        Weights, float64.
+    intercept_ : ndarray of shape (n_classes,) or (1,)
+        Bias, float64.
+    classes_ : ndarray of shape (n_classes,)
+        Labels in the order of the rows.
+    n_features_in_ : int
+        Width of the head.
+
+    See Also
+    --------
+    sklearn_collapse.collapse.NeuralCollapseScorer : Takes it as ``head=``.
+
+    Notes
+    -----
+    It is not part of scikit-learn's estimator checks, since its width is fixed before
+    it sees data. Rows of data are matched to it by label, not by position.
+
+    Examples
+    --------
+    >>> from sklearn_collapse import LinearHead
+    >>> head = LinearHead([[1.0, 0.0], [0.0, 1.0]], classes=["cat", "dog"])
+    >>> head.predict([[3.0, 1.0], [0.0, 2.0]])
+    array(['cat', 'dog'], dtype='<U3')
+    """
+
+    def __init__(self, coef, intercept=None, *, classes=None):
+        self.coef = coef
+        self.intercept = intercept
+        self.classes = classes
+
+    @classmethod
+    def from_torch(cls, layer, classes=None):
+        """Take the weights of a ``torch.nn.Linear``.
+
+        Parameters
+        ----------
+        layer : torch.nn.Linear
+            The layer; its weights are detached, not copied.
+        classes : array-like of shape (n_classes,), default=None
+            Label of each output; by default 0, 1, ….
+
+        Returns
+        -------
+        LinearHead
+        """
+        bias = None if layer.bias is None else layer.bias.detach()
+        return cls(layer.weight.detach(), bias, classes=classes)
+
+    @property
+    def coef_(self):
+        """Weights as a NumPy array."""
+        coef = np.asarray(to_numpy(self.coef), dtype=float)
+        if coef.ndim != 2 or 0 in coef.shape:
+            raise ValueError(
+                f"coef must have shape (n_classes, n_features), got {coef.shape}."
+            )
+        if not np.isfinite(coef).all():
+            raise ValueError("coef contains NaN or infinity.")
+        return coef
+
+    @property
+    def intercept_(self):
+        """Bias as a NumPy array."""
+        rows = self.coef_.shape[0]
+        if self.intercept is None:
+            return np.zeros(rows)
+        intercept = np.asarray(to_numpy(self.intercept), dtype=float)
+        if intercept.shape != (rows,):
+            raise ValueError(
+                f"intercept must have shape ({rows},), as many entries as coef has "
+                f"rows, got {intercept.shape}."
+            )
+        if not np.isfinite(intercept).all():
+            raise ValueError("intercept contains NaN or infinity.")
+        return intercept
+
+    @property
+    def classes_(self):
+        """Labels in the order of the rows."""
+        rows = self.coef_.shape[0]
+        n_classes = 2 if rows == 1 else rows
+        if self.classes is None:
+            return np.arange(n_classes)
+        labels, codes = encode_labels(self.classes, "classes")
+        if len(codes) != n_classes or len(labels) != n_classes:
+            raise ValueError(
+                f"classes must hold {n_classes} distinct labels, one per row of coef "
+                f"(two for a single row), got {len(codes)} with {len(labels)} distinct."
+            )
+        return labels[codes]
+
+    @property
+    def n_features_in_(self):
+        """Width of the head."""
+        return self.coef_.shape[1]
+
+    def fit(self, X, y=None):
+        """Check that data fit the head; nothing is learned.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            Features.
+        y : array-like of shape (n,), default=None
+            Labels, all of which the head must know.
+
+        Returns
+        -------
+        LinearHead
+            The object itself.
+        """
+        X, _ = check_features(X)
+        check_coef(self.coef_, X.shape[1])
+        self.intercept_  # noqa: B018  raises if it does not fit
+        if y is not None:
+            encode_known(y, self.classes_, "by the head")
+        return self
+
+    def decision_function(self, X):
+        """Logits of the rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            Features, of any array library.
+
+        Returns
+        -------
+        array of shape (n, n_classes), or (n,) for a single row
+            Logits; of a single row the positive ones belong to ``classes_[1]``.
+        """
+        X, _ = check_features(X)
+        check_coef(self.coef_, X.shape[1])
+        check_finite(X)
+        xp = namespace(X)
+        dtype = float_dtype(X, xp)
+        coef, intercept = (as_like(w, X, dtype) for w in (self.coef_, self.intercept_))
+        X = xp.astype(X, dtype, copy=False)
+        logits = xp.matmul(X, xp.matrix_transpose(coef)) + intercept
+        return logits[:, 0] if coef.shape[0] == 1 else logits
+
+    def predict(self, X):
+        """Label of the largest logit.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Labels, as a NumPy array.
+        """
+        logits = to_numpy(self.decision_function(X))
+        best = logits > 0 if logits.ndim == 1 else np.argmax(logits, axis=1)
+        return self.classes_[best.astype(int)]
+
+    def predict_proba(self, X):
+        """Softmax of the logits.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            Features.
+
+        Returns
+        -------
+        array of shape (n, n_classes)
+            Probabilities, rows summing to 1.
+        """
+        logits = self.decision_function(X)
+        xp = namespace(logits)
+        if logits.ndim == 1:
+            logits = xp.stack([-logits / 2, logits / 2], axis=1)
+        grown = xp.exp(logits - xp.max(logits, axis=1, keepdims=True))
+        return grown / xp.sum(grown, axis=1, keepdims=True)
+
+    def __sklearn_is_fitted__(self):
+        """Tell scikit-learn that there is nothing to fit."""
+        return True
+
+    def __sklearn_tags__(self):
+        """Say that arrays of any library are taken and nothing needs a fit."""
+        tags = super().__sklearn_tags__()
+        tags.array_api_support = True
+        tags.requires_fit = False
+        return tags
+
+
+class ResolvedHead(NamedTuple):
+    """A head ready for use: its classes, and its weights or the estimator itself."""
+
+    classes: np.ndarray
+    coef: Array | None  # (C, d), of the library of the features
+    intercept: Array | None  # (C,)
+    estimator: object | None = None
+
+    def rows_of(self, classes):
+        """Weights in the order of the data's classes; extra rows are dropped."""
+        if self.coef is None:
+            raise ValueError(
+                f"{type(self.estimator).__name__} has no coef_: a metric that compares "
+                f"weights with class means needs a linear head."
+            )
+        index = positions(classes, self.classes)
+        xp = namespace(self.coef)
+        return xp.take(self.coef, as_like(index, self.coef), axis=0)
+
+    def predict_codes(self, block):
+        """Position in `classes` of the class predicted for each row of a block."""
+        xp = namespace(block)
+        if self.coef is not None:
+            coef, intercept = (
+                as_like(w, block, block.dtype) for w in (self.coef, self.intercept)
+            )
+            logits = xp.matmul(block, xp.matrix_transpose(coef)) + intercept
+            return xp.argmax(logits, axis=1)
+        labels = self.estimator.predict(to_numpy(block))
+        return as_like(encode_known(labels, self.classes, "by the head"), block)
+
+
+def fitted_head(head, data=None):
+    """Turn an argument ``head=`` into something fitted.
+
+    Parameters
+    ----------
+    head : None, "lda", LinearHead, FrozenEstimator or classifier
+        A classifier that is neither of the two is cloned and fitted on the data.
+    data : tuple (X, y, sample_weight), default=None
+        For classifiers that have to be fitted.
+
+    Returns
+    -------
+    None, "lda" or fitted classifier
+    """
+    if head is None or isinstance(head, str):
+        if head not in (None, "lda"):
+            raise ValueError(
+                f"head must be None, 'lda' or a classifier, got {head!r}."
+            )
+        return head
+    if not is_classifier(head):
+        raise TypeError(
+            f"head must be None, 'lda' or a classifier such as LinearHead, got "
+            f"{type(head).__name__}. Wrap weights as LinearHead(coef, intercept)."
+        )
+    if isinstance(head, (LinearHead, FrozenEstimator)):
+        return head
+    if data is None:
+        raise ValueError(
+            f"{type(head).__name__} has to be fitted on rows, which fit_moments and "
+            f"partial_fit do not have. Pass head='lda', a LinearHead or a "
+            f"FrozenEstimator."
+        )
+    X, y, sample_weight = data
+    weights = {}
+    if sample_weight is not None and has_fit_parameter(head, "sample_weight"):
+        weights["sample_weight"] = to_numpy(sample_weight)
+    return clone(head).fit(to_numpy(X), to_numpy(y), **weights)
+
+
+def resolve_head(head, moments):
+    """Weights, if there are any, of a fitted head for the classes of the data.
+
+    Parameters
+    ----------
+    head : "lda" or fitted classifier
+        It must know all classes of the moments.
+    moments : ClassMoments
+
+    Returns
+    -------
+    ResolvedHead
+    """
+    if head == "lda":
+        return lda_head(moments)
+    classes, known = moments.classes_, head.classes_
+    lacking = classes[positions(classes, known) < 0]
+    if len(lacking):
+        raise ValueError(
+            f"The head lacks the classes {lacking[:5].tolist()} of the data; it knows "
+            f"{shorten(known)}. Pass the labels of its rows, for example "
+            f"LinearHead(coef, intercept, classes=…)."
+        )
+    coef = getattr(head, "coef_", None)
+    if coef is None:
+        return ResolvedHead(known, None, None, head)
+    coef = np.asarray(to_numpy(coef), dtype=float)
+    check_coef(coef, moments.n_features)
+    intercept = np.asarray(to_numpy(getattr(head, "intercept_", 0.0)), dtype=float)
+    intercept = np.broadcast_to(intercept, coef.shape[:1])
+    if len(known) == 2 and coef.shape[0] == 1:
+        coef = np.concatenate([-coef / 2, coef / 2])
+        intercept = np.concatenate([-intercept / 2, intercept / 2])
+    if coef.shape[0] != len(known):
+        return ResolvedHead(known, None, None, head)
+    means = moments.means_
+    return ResolvedHead(known, as_like(coef, means), as_like(intercept, means), head)
+
+
+def lda_head(moments):
+    """Closed-form linear discriminant of the moments, logits centred over classes.
+
+    Weights Sigma_W^-1 (mean_c - mean) with the floored inverse, intercepts
+    log p_c - (mean_c + mean)^T w_c / 2.
+    """
+    means = moments.means_
+    xp = namespace(means)
+    spectrum = moments.spectrum()
+    inverse, _ = floored_inverse(spectrum, level=zero_level(moments, spectrum), xp=xp)
+    root = spectrum.vectors * xp.sqrt(inverse)
+    mean = moments.mean_
+    coef = xp.matmul(xp.matmul(means - mean, root), xp.matrix_transpose(root))
+    shares = moments.counts_ / moments.n_samples_
+    intercept = xp.log(shares) - xp.vecdot(coef, means + mean) / 2
+    coef = coef - xp.mean(coef, axis=0)
+    return ResolvedHead(moments.classes_, coef, intercept - xp.mean(intercept))
+
+
+def zero_level(moments, spectrum):
+    """Floor for a within-class covariance that is zero: the total's; else None."""
+    return None if spectrum.rank else (moments.spectrum("total").floor or None)

@@ -1,0 +1,50 @@
+"""One pure function per published metric, and what is known about each."""
+
+from sklearn_collapse.metrics._duality import (
+    nc3_product,
+    nc3_self_duality,
+    nc3_uniform_duality,
+    nc4_agreement,
+    ncm_accuracy,
+)
+from sklearn_collapse.metrics._means import (
+    gnc2_uniformity,
+    gof_off_diagonal,
+    nc2_equiangularity,
+    nc2_equinorm,
+    nc2_etf_error,
+    nc2_max_angle,
+)
+from sklearn_collapse.metrics._ood import fpr_at_tpr, ood_table
+from sklearn_collapse.metrics._registry import METRICS, Metric
+from sklearn_collapse.metrics._within import (
+    CollapseWarning,
+    cdnv,
+    fisher_ratio,
+    nc1_pinv,
+    nc1_trace_ratio,
+    vci,
+)
+
+__all__ = [
+    "METRICS",
+    "CollapseWarning",
+    "Metric",
+    "cdnv",
+    "fisher_ratio",
+    "fpr_at_tpr",
+    "gnc2_uniformity",
+    "gof_off_diagonal",
+    "nc1_pinv",
+    "nc1_trace_ratio",
+    "nc2_equiangularity",
+    "nc2_equinorm",
+    "nc2_etf_error",
+    "nc2_max_angle",
+    "nc3_product",
+    "nc3_self_duality",
+    "nc3_uniform_duality",
+    "nc4_agreement",
+    "ncm_accuracy",
+    "ood_table",
+]

@@ -1,0 +1,315 @@
+"""Collapse metrics that compare the scatter within classes with that between them."""
+
+import math
+import warnings
+
+from sklearn_collapse._linalg._frames import diagonal_mask, pair_distances
+from sklearn_collapse.metrics._geometry import geometry_of
+
+
+class CollapseWarning(UserWarning):
+    """A number is right by its definition and easily misread."""
+
+
+def nc1_pinv(X, y, *, sample_weight=None, class_weight=None):
+    """NC1, variability collapse: tr(Sigma_W Sigma_B^+) / C.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, d)
+        Features, of any array library.
+    y : array-like of shape (n,)
+        Labels, at least two classes.
+    sample_weight : array-like of shape (n,), default=None
+        Frequencies of the rows.
+    class_weight : {None, "balanced"}, default=None
+        "balanced" weighs rows by n / (C n_c) in the means and both covariances.
+
+    Returns
+    -------
+    float
+        In [0, inf), lower is more collapsed, 0 for complete collapse; inf where all
+        class means coincide.
+
+    See Also
+    --------
+    vci : Invariant under invertible linear maps, which NC1 is not.
+
+    Notes
+    -----
+    Sigma_W has normaliser n, Sigma_B = sum_c p_c m_c m_c^T with p_c = n_c / n and m_c
+    the centred class means. It is computed from the thin singular value decomposition
+    of the C x d weighted means, sum_k v_k^T Sigma_W v_k / s_k^2 over the rank that is
+    kept, so it is never negative. The paper assumes balanced classes; its notebook
+    omits 1 / C. With n near d any labels look collapsed: a warning says so.
+
+    References
+    ----------
+    .. [1] Papyan, V., Han, X. Y., Donoho, D. L. (2020). "Prevalence of neural collapse
+       during the terminal phase of deep learning training". PNAS 117(40).
+
+    Examples
+    --------
+    >>> from sklearn_collapse.metrics import nc1_pinv
+    >>> nc1_pinv([[-1.0], [1.0], [4.0], [6.0]] * 2, [0, 0, 1, 1] * 2)
+    0.08
+    """
+    return _nc1_pinv(geometry_of(X, y, sample_weight, class_weight))
+
+
+def nc1_trace_ratio(X, y, *, sample_weight=None, class_weight=None):
+    """NC1 as a ratio of traces: tr(Sigma_W) / tr(Sigma_B).
+
+    Parameters
+    ----------
+    X : array-like of shape (n, d)
+        Features, of any array library.
+    y : array-like of shape (n,)
+        Labels, at least two classes.
+    sample_weight : array-like of shape (n,), default=None
+        Frequencies of the rows.
+    class_weight : {None, "balanced"}, default=None
+        "balanced" weighs rows by n / (C n_c) in the means and both covariances.
+
+    Returns
+    -------
+    float
+        In [0, inf), lower is more collapsed; inf where all class means coincide.
+
+    See Also
+    --------
+    nc1_pinv : Weighs the directions by the distance of the means in them.
+
+    Notes
+    -----
+    Both covariances have normaliser n; the ratio does not depend on it. Invariant
+    under rotation, translation and scale.
+
+    References
+    ----------
+    .. [1] Tirer, T., Huang, H., Niles-Weed, J. (2023). "Perturbation Analysis of
+       Neural Collapse". ICML.
+
+    Examples
+    --------
+    >>> from sklearn_collapse.metrics import nc1_trace_ratio
+    >>> nc1_trace_ratio([[-1.0], [1.0], [4.0], [6.0]], [0, 0, 1, 1])
+    0.16
+    """
+    return _nc1_trace_ratio(geometry_of(X, y, sample_weight, class_weight))
+
+
+def fisher_ratio(X, y, *, sample_weight=None, class_weight=None):
+    """Fisher ratio: tr(Sigma_W^-1 Sigma_B).
+
+    Parameters
+    ----------
+    X : array-like of shape (n, d)
+        Features, of any array library.
+    y : array-like of shape (n,)
+        Labels, at least two classes.
+    sample_weight : array-like of shape (n,), default=None
+        Frequencies of the rows.
+    class_weight : {None, "balanced"}, default=None
+        "balanced" weighs rows by n / (C n_c) in the means and both covariances.
+
+    Returns
+    -------
+    float
+        In [0, inf], larger is more separated; inf where Sigma_W is zero.
+
+    See Also
+    --------
+    vci : The same eigenvalues in [0, 1].
+
+    Notes
+    -----
+    Normaliser n for both covariances. The inverse is floored at the level of the rank
+    rule, not a pseudo-inverse, which would give 0 on completely collapsed features.
+
+    References
+    ----------
+    .. [1] Fukunaga, K. (1990). "Introduction to Statistical Pattern Recognition",
+       chapter 10. Academic Press.
+
+    Examples
+    --------
+    >>> from sklearn_collapse.metrics import fisher_ratio
+    >>> fisher_ratio([[-1.0], [1.0], [4.0], [6.0]], [0, 0, 1, 1])
+    6.25
+    """
+    return _fisher_ratio(geometry_of(X, y, sample_weight, class_weight))
+
+
+def vci(X, y, *, sample_weight=None, class_weight=None):
+    """Variability collapse index: 1 - tr(Sigma_T^+ Sigma_B) / rank(Sigma_B).
+
+    Parameters
+    ----------
+    X : array-like of shape (n, d)
+        Features, of any array library.
+    y : array-like of shape (n,)
+        Labels, at least two classes.
+    sample_weight : array-like of shape (n,), default=None
+        Frequencies of the rows.
+    class_weight : {None, "balanced"}, default=None
+        "balanced" weighs rows by n / (C n_c) in the means and all covariances.
+
+    Returns
+    -------
+    float
+        In [0, 1], lower is more collapsed.
+
+    See Also
+    --------
+    sklearn_collapse.collapse.NeuralCollapseScorer : Its ``score`` holds it out.
+
+    Notes
+    -----
+    Invariant under invertible linear maps. For balanced classes it equals 1 - R^2 of
+    the least-squares probe on one-hot labels. It is computed as the mean over k of
+    1 / (1 + g_k), with g the rank(Sigma_B) leading eigenvalues of
+    A^T Sigma_W^-1 A and the columns of A sqrt(p_c) m_c: the difference from 1 would
+    have lost its digits. Random labels give 0.00 at n <= d, 0.48 at n = 2d and 0.95 at
+    n = 20d: with n <= d + C a warning says so.
+
+    References
+    ----------
+    .. [1] Xu, J., Liu, H. (2023). "Quantifying the Variability Collapse of Neural
+       Networks". ICML.
+
+    Examples
+    --------
+    >>> from sklearn_collapse.metrics import vci
+    >>> round(vci([[-1.0], [1.0], [4.0], [6.0]], [0, 0, 1, 1]), 6)
+    0.137931
+    """
+    return _vci(geometry_of(X, y, sample_weight, class_weight))
+
+
+def cdnv(X, y, *, sample_weight=None, class_weight=None, reduction="mean", power=2):
+    """Class-distance normalised variance: (Var_i + Var_j) / (2 ||mu_i - mu_j||^2).
+
+    Parameters
+    ----------
+    X : array-like of shape (n, d)
+        Features, of any array library.
+    y : array-like of shape (n,)
+        Labels, at least two classes.
+    sample_weight : array-like of shape (n,), default=None
+        Frequencies of the rows.
+    class_weight : {None, "balanced"}, default=None
+        Accepted for symmetry: every pair of classes counts alike already.
+    reduction : {"mean", "max", "grid"}, default="mean"
+        Mean or maximum over the pairs i != j, or all of them, (C, C) with zeros on
+        the diagonal.
+    power : {2, 4}, default=2
+        Power of the distance below the line; 4 as in the code of Linguistic Collapse,
+        which depends on scale.
+
+    Returns
+    -------
+    float or array of shape (C, C)
+        In [0, inf), lower is more collapsed; inf where two class means coincide.
+
+    See Also
+    --------
+    nc1_trace_ratio : One ratio for all classes.
+
+    Notes
+    -----
+    Var_i is the mean of ||x - mu_i||^2 over the rows of class i (normaliser n_i): a
+    trace, not a variance per dimension.
+
+    References
+    ----------
+    .. [1] Galanti, T., Gyorgy, A., Hutter, M. (2022). "On the Role of Neural Collapse
+       in Transfer Learning". ICLR.
+
+    Examples
+    --------
+    >>> from sklearn_collapse.metrics import cdnv
+    >>> cdnv([[-1.0], [1.0], [4.0], [6.0]], [0, 0, 1, 1])
+    0.04
+    """
+    if reduction not in ("mean", "max", "grid"):
+        raise ValueError(
+            f"reduction must be 'mean', 'max' or 'grid', got {reduction!r}."
+        )
+    if power not in (2, 4):
+        raise ValueError(f"power must be 2 or 4, got {power!r}.")
+    geometry = geometry_of(X, y, sample_weight, class_weight)
+    return _cdnv(geometry, reduction=reduction, power=power)
+
+
+def _nc1_pinv(geometry):
+    _warn_few_rows(geometry, "nc1_pinv")
+    xp = geometry.xp
+    _, values, right = geometry.between
+    if not values.shape[0]:
+        return math.inf
+    spread = xp.vecdot(xp.matmul(right, geometry.within), right)
+    return float(xp.sum(spread / values**2)) / geometry.n_classes
+
+
+def _nc1_trace_ratio(geometry):
+    xp = geometry.xp
+    between = float(xp.sum(geometry.between[1] ** 2))
+    return float(xp.linalg.trace(geometry.within)) / between if between else math.inf
+
+
+def _fisher_ratio(geometry):
+    if not geometry.within_spectrum.rank:
+        return math.inf
+    return float(geometry.xp.sum(_separations(geometry)))
+
+
+def _vci(geometry):
+    _warn_few_rows(geometry, "vci")
+    separations = _separations(geometry)
+    if not separations.shape[0]:
+        return 1.0
+    return float(geometry.xp.mean(1 / (1 + separations)))
+
+
+def _separations(geometry):
+    """Eigenvalues g_k of A^T Sigma_W^-1 A, as many as the rank of Sigma_B."""
+    xp = geometry.xp
+    _, values, right = geometry.between
+    if not values.shape[0]:
+        return values
+    return xp.linalg.svdvals(xp.matmul(values[:, None] * right, geometry.whitener)) ** 2
+
+
+def _cdnv(geometry, reduction="mean", power=2):
+    xp = geometry.xp
+    variances = geometry.variances
+    total, largest, grid = 0.0, 0.0, []
+    for start, squares in pair_distances(geometry.means, xp):
+        stop = start + squares.shape[0]
+        spread = (variances[start:stop][:, None] + variances[None, :]) / 2
+        apart = squares > 0
+        below = xp.where(apart, squares, xp.ones_like(squares)) ** (power // 2)
+        ratio = xp.where(apart, spread / below, xp.full_like(spread, math.inf))
+        own = diagonal_mask(start, ratio, xp)
+        ratio = xp.where(own, xp.zeros_like(ratio), ratio)
+        if reduction == "grid":
+            grid.append(ratio)
+        total += float(xp.sum(ratio))
+        largest = max(largest, float(xp.max(ratio)))
+    if reduction == "grid":
+        return xp.concat(grid)
+    pairs = geometry.n_classes * (geometry.n_classes - 1)
+    return total / pairs if reduction == "mean" else largest
+
+
+def _warn_few_rows(geometry, name):
+    if geometry.few_rows:
+        n, d = geometry.counts.sum(), geometry.n_features
+        warnings.warn(
+            f"{name} reads as collapsed for any labels when n_samples ({n:g}) is not "
+            f"larger than n_features ({d}) + n_classes ({geometry.n_classes}). Use "
+            f"more rows, or compare with its value for permuted labels.",
+            CollapseWarning,
+            stacklevel=4,
+        )

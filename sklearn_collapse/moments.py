@@ -1,0 +1,759 @@
+"""The one statistic the library stands on: class counts, class means, scatter."""
+
+import numpy as np
+
+from sklearn_collapse._linalg._moments import Moments, NonFiniteError, gather, merge
+from sklearn_collapse._linalg._spectrum import eigh_by_rank, input_noise
+from sklearn_collapse.utils._arrays import (
+    Rows,
+    as_like,
+    block_rows,
+    device_of,
+    input_eps,
+    is_memmap,
+    namespace,
+    place_of,
+    to_numpy,
+)
+from sklearn_collapse.utils._labels import encode_labels, positions, shorten, unite
+from sklearn_collapse.utils._validation import (
+    check_features,
+    check_finite,
+    check_lengths,
+    check_weights,
+    raise_nonfinite,
+)
+
+_FORMAT_VERSION = 1
+_PRODUCTS = {"double": "float64", "single": "float32"}
+_MEMMAP_ROWS = 2**18
+
+
+class ClassMoments:
+    """Counts, means and pooled within-class scatter of labelled rows.
+
+    Gathered in one pass over any stream of blocks, in any order, and mergeable, so
+    that whatever can map and reduce can compute it. Every estimator of the library
+    that is a function of plain moments can be fitted from it (``fit_moments``).
+
+    Parameters
+    ----------
+    n_features : int, default=None
+        Number of features d. By default taken from the first block.
+    classes : array-like of shape (C,), default=None
+        The labels that may occur; others then raise. By default any label may, and
+        new ones may appear at any time.
+    precision : {"double", "single"}, default="double"
+        Precision of the products. With float32 products every eigenvalue below about
+        1e-7 of the largest is noise.
+    normalize : bool, default=False
+        Whether rows are divided by their Euclidean norm first. Zero rows stay zero.
+    class_scatter : bool, default=False
+        Whether one d x d scatter per class is kept as well.
+    device : str, default="auto"
+        Where rows are worked on. "auto": foreign arrays where they live, NumPy rows
+        on a CUDA GPU if torch sees one and the work repays the copy; "cpu" never
+        touches torch; any other name insists on that torch device.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (C,)
+        Sorted labels that were seen with positive weight, as a NumPy array.
+    counts_ : array of shape (C,)
+        Sum of weights of each class.
+    means_ : array of shape (C, d)
+        Class means.
+    scatter_ : array of shape (d, d)
+        Pooled within-class scatter: the sum over rows of
+        w (x - mean_c)(x - mean_c)^T, not divided by anything.
+    class_scatter_trace_ : array of shape (C,)
+        Trace of each class's scatter.
+    class_scatter_ : array of shape (C, d, d)
+        Scatter of each class, with ``class_scatter=True``.
+    n_samples_ : float
+        Sum of all weights.
+    mean_ : array of shape (d,)
+        Mean of all rows.
+    dtype_ : {"float64", "float32"}
+        Precision of the products; a merge keeps the coarser.
+    input_dtype_ : str
+        Dtype that was handed in; a merge keeps the coarser. Rounding of the input is
+        part of the rank rule.
+    device_ : str
+        Device on which the rows were last worked on.
+    feature_names_ : ndarray of str or None
+        Column names, if the blocks were DataFrames.
+
+    See Also
+    --------
+    sklearn_collapse.collapse.NeuralCollapseScorer : Collapse metrics of the moments.
+    sklearn_collapse.ood.MahalanobisDetector : Out-of-distribution scores from them.
+
+    Notes
+    -----
+    Each block is centred by its own class means before its Gram product and merged by
+    the pairwise update of Chan, Golub and LeVeque [1]_: merging equals one batch to
+    rounding, in any order. Small blocks are buffered until a product is worth it.
+    Weights are frequencies: rows of zero weight do not exist. Memory is
+    O(d^2 + C d) plus one block.
+
+    References
+    ----------
+    .. [1] Chan, T. F., Golub, G. H., LeVeque, R. J. (1979). "Updating formulae and a
+       pairwise algorithm for computing sample variances". Stanford STAN-CS-79-773.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_collapse import ClassMoments
+    >>> X = np.array([[0.0, 0.0], [2.0, 0.0], [5.0, 1.0], [5.0, 3.0]])
+    >>> moments = ClassMoments().update(X, [0, 0, 1, 1])
+    >>> moments.means_
+    array([[1., 0.],
+           [5., 2.]])
+    >>> moments.within_covariance()
+    array([[0.5, 0. ],
+           [0. , 0.5]])
+    >>> first = ClassMoments().update(X[:3], [0, 0, 1])
+    >>> second = ClassMoments().update(X[3:], [1])
+    >>> np.allclose((first + second).scatter_, moments.scatter_)
+    True
+    """
+
+    def __init__(
+        self,
+        n_features=None,
+        classes=None,
+        *,
+        precision="double",
+        normalize=False,
+        class_scatter=False,
+        device="auto",
+    ):
+        if precision not in _PRODUCTS:
+            raise ValueError(
+                f"precision must be 'double' or 'single', got {precision!r}."
+            )
+        self.n_features = n_features
+        self.precision = precision
+        self.normalize = bool(normalize)
+        self.class_scatter = bool(class_scatter)
+        self.device = device
+        self._allowed = None if classes is None else encode_labels(classes)[0]
+        self._labels = None
+        self._moments = None
+        self._labelled = None
+        self._buffer = []
+        self._names = None
+        self._input = None  # (dtype name, spacing) of the coarsest input
+        self._place = None  # library and device of the fitted arrays
+        self._device_used = None
+        self._cache = {}
+
+    # -- gathering ---------------------------------------------------------------
+
+    def update(self, X, y=None, sample_weight=None):
+        """Add a block of rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows: NumPy, list, DataFrame, or an array of another library, which then
+            stays where it is.
+        y : array-like of shape (n,), default=None
+            Labels. None is one class, in every block or in none.
+        sample_weight : array-like of shape (n,), default=None
+            Frequencies: not negative, not all zero.
+
+        Returns
+        -------
+        ClassMoments
+            The object itself. A block that raises leaves it as it was.
+        """
+        X, names = check_features(X)
+        classes, codes = self._encode(X, y)
+        weights = check_weights(sample_weight, X.shape[0])
+        self._check_block(X, names, labelled=y is not None)
+        if weights is not None and not weights.all():
+            kept = np.flatnonzero(weights)
+            X = namespace(X).take(X, as_like(kept, X), axis=0)
+            weights = weights[kept]
+            present, codes = np.unique(codes[kept], return_inverse=True)
+            classes = classes[present]
+        waiting = sum(block[0].shape[0] for block in self._buffer)
+        enough = self._block_size(X.shape[1], len(classes))
+        if X.shape[0] >= enough:
+            self._absorb(X, classes, codes, weights)
+        else:
+            check_finite(X, squares_in=_PRODUCTS[self.precision])
+            copy = namespace(X).asarray(X, copy=True)
+            self._buffer.append((copy, classes, codes, weights))
+            if waiting + X.shape[0] >= enough:
+                self._flush()
+        self._remember(X, names, labelled=y is not None)
+        return self
+
+    @classmethod
+    def from_arrays(cls, X, y=None, sample_weight=None, *, batch_size=None, **options):
+        """Gather the moments of whole arrays.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows. A memory map is read in order, in large pieces.
+        y : array-like of shape (n,), default=None
+            Labels; None is one class.
+        sample_weight : array-like of shape (n,), default=None
+            Frequencies.
+        batch_size : int, default=None
+            Rows per update. By default all rows at once, which visits them class by
+            class and needs no more memory than one block.
+        **options
+            Arguments of the constructor.
+
+        Returns
+        -------
+        ClassMoments
+        """
+        moments = cls(**options)
+        if batch_size is None:
+            return moments.update(X, y, sample_weight)
+        X, names = check_features(X)
+        moments._names = names
+        labels = None if y is None else encode_labels(y)
+        weights = check_weights(sample_weight, X.shape[0])
+        for start in range(0, X.shape[0], batch_size):
+            rows = slice(start, start + batch_size)
+            part = None if weights is None else weights[rows]
+            if part is None or part.any():
+                block_y = None if labels is None else labels[0][labels[1][rows]]
+                moments.update(X[rows, :], block_y, part)
+        return moments
+
+    @classmethod
+    def from_batches(cls, batches, **options):
+        """Gather the moments of a stream of blocks.
+
+        Parameters
+        ----------
+        batches : iterable
+            Blocks X, or pairs (X, y), or triples (X, y, sample_weight), such as a
+            DataLoader over extracted features.
+        **options
+            Arguments of the constructor.
+
+        Returns
+        -------
+        ClassMoments
+        """
+        moments = cls(**options)
+        for batch in batches:
+            moments.update(*(batch if isinstance(batch, (tuple, list)) else (batch,)))
+        return moments
+
+    def merge(self, other):
+        """Add the rows of another ClassMoments to this one.
+
+        Parameters
+        ----------
+        other : ClassMoments
+            Its classes may differ; ``normalize``, ``class_scatter``, the number and
+            names of features, the library and the device must not.
+
+        Returns
+        -------
+        ClassMoments
+            The object itself; ``other`` is left as it was.
+        """
+        if not isinstance(other, ClassMoments):
+            raise TypeError(f"Only ClassMoments can be merged, got {type(other)}.")
+        self._check_mergeable(other)
+        self._flush()
+        other._flush()
+        if self._allowed is not None and other._labels is not None:
+            self._check_allowed(other._labels)
+        if other._moments is not None:
+            self._add(other._labels, other._moments)
+            self._names = self._names if self._names is not None else other._names
+            self._labelled, self._place = other._labelled, other._place
+            self._device_used = other._device_used
+            self.n_features = other.n_features
+            self._input = max(self._input or other._input, other._input, key=_spacing)
+            if other.precision == "single":
+                self.precision = "single"
+        return self
+
+    def __add__(self, other):
+        """Return the moments of both, leaving both as they were."""
+        return self.copy().merge(other)
+
+    def __radd__(self, other):
+        """Let ``sum`` start from 0."""
+        return self.copy() if other == 0 else NotImplemented
+
+    def copy(self):
+        """Return an independent copy.
+
+        Returns
+        -------
+        ClassMoments
+        """
+        self._flush()
+        twin = object.__new__(type(self))
+        # The arrays are never written to once they are here, so they are shared.
+        twin.__dict__.update(self.__dict__, _buffer=[], _cache={})
+        return twin
+
+    # -- what is known ---------------------------------------------------------------
+
+    @property
+    def classes_(self):
+        """Sorted labels."""
+        self._gathered()
+        return self._labels
+
+    @property
+    def counts_(self):
+        """Sum of weights of each class."""
+        moments = self._gathered()
+        return as_like(moments.counts, moments.means)
+
+    @property
+    def means_(self):
+        """Class means."""
+        return self._gathered().means
+
+    @property
+    def scatter_(self):
+        """Pooled within-class scatter."""
+        return self._gathered().scatter
+
+    @property
+    def class_scatter_trace_(self):
+        """Trace of each class's scatter."""
+        return self._gathered().traces
+
+    @property
+    def class_scatter_(self):
+        """Scatter of each class."""
+        scatter = self._gathered().class_scatter
+        if scatter is None:
+            raise AttributeError(
+                "Class scatters were not gathered: use "
+                "ClassMoments(class_scatter=True)."
+            )
+        return scatter
+
+    @property
+    def n_samples_(self):
+        """Sum of all weights."""
+        return float(self._gathered().counts.sum())
+
+    @property
+    def mean_(self):
+        """Mean of all rows."""
+        moments = self._gathered()
+        return namespace(moments.means).matmul(self._shares(), moments.means)
+
+    @property
+    def dtype_(self):
+        """Precision of the products."""
+        return _PRODUCTS[self.precision]
+
+    @property
+    def input_dtype_(self):
+        """Coarsest dtype that was handed in."""
+        self._gathered()
+        return self._input[0]
+
+    @property
+    def device_(self):
+        """Device on which the rows were last worked on."""
+        self._gathered()
+        return self._device_used[1]
+
+    @property
+    def feature_names_(self):
+        """Column names or None."""
+        return self._names
+
+    def within_covariance(self, ddof=0):
+        """Pooled within-class covariance, scatter / (n - ddof).
+
+        Parameters
+        ----------
+        ddof : float, default=0
+            The number of classes gives the unbiased estimate.
+
+        Returns
+        -------
+        array of shape (d, d)
+        """
+        return self.scatter_ / self._degrees(ddof)
+
+    def between_covariance(self, class_weight=None):
+        """Covariance of the class means, sum_c p_c (mean_c - mean)(mean_c - mean)^T.
+
+        Parameters
+        ----------
+        class_weight : {None, "balanced"}, default=None
+            None weighs class c by p_c = n_c / n, "balanced" by 1 / C, in the mean of
+            the means as well.
+
+        Returns
+        -------
+        array of shape (d, d)
+        """
+        root = self.between_root(class_weight)
+        xp = namespace(root)
+        return xp.matmul(xp.matrix_transpose(root), root)
+
+    def total_covariance(self, ddof=0):
+        """Covariance of all rows, within plus between.
+
+        Parameters
+        ----------
+        ddof : float, default=0
+            The sum of squares is divided by n - ddof.
+
+        Returns
+        -------
+        array of shape (d, d)
+        """
+        between = self.n_samples_ * self.between_covariance()
+        return (self.scatter_ + between) / self._degrees(ddof)
+
+    def second_moment(self):
+        """Mean of x x^T over the rows, about the origin.
+
+        Returns
+        -------
+        array of shape (d, d)
+        """
+        mean = self.mean_
+        return self.total_covariance() + mean[:, None] * mean[None, :]
+
+    def to_dict(self):
+        """Plain arrays under fixed names, for savez, Arrow or a remote call.
+
+        Returns
+        -------
+        dict of str to ndarray
+            `from_dict` reads it back, also from an open ``.npz`` file. Labels of
+            mixed types make an object array, which NumPy saves only by pickling.
+        """
+        moments = self._gathered()
+        state = {
+            "version": _FORMAT_VERSION,
+            "precision": self.precision,
+            "normalize": self.normalize,
+            "labelled": self._labelled,
+            "input_dtype": self._input[0],
+            "input_eps": self._input[1],
+            "classes": self._labels,
+            "counts": moments.counts,
+            "means": moments.means,
+            "scatter": moments.scatter,
+            "traces": moments.traces,
+        }
+        if self.class_scatter:
+            state["class_scatter"] = moments.class_scatter
+        if self._names is not None:
+            state["feature_names"] = self._names.astype(str)
+        return {name: np.array(to_numpy(value)) for name, value in state.items()}
+
+    @classmethod
+    def from_dict(cls, state):
+        """Read what `to_dict` wrote.
+
+        Parameters
+        ----------
+        state : mapping of str to array
+
+        Returns
+        -------
+        ClassMoments
+            With NumPy arrays.
+        """
+        version = int(state["version"])
+        if version != _FORMAT_VERSION:
+            raise ValueError(
+                f"The moments have format version {version}; this version of "
+                f"sklearn_collapse reads version {_FORMAT_VERSION}."
+            )
+        per_class = state["class_scatter"] if "class_scatter" in state else None
+        moments = cls(
+            state["means"].shape[1],
+            precision=str(state["precision"]),
+            normalize=bool(state["normalize"]),
+            class_scatter=per_class is not None,
+        )
+        names = ("counts", "means", "scatter", "traces")
+        arrays = [np.array(state[name], dtype=float) for name in names]
+        moments._moments = Moments(*arrays, per_class)
+        moments._labels = np.array(state["classes"])
+        moments._labelled = bool(state["labelled"])
+        moments._input = (str(state["input_dtype"]), float(state["input_eps"]))
+        moments._place = moments._device_used = place_of(moments._moments.means)
+        if "feature_names" in state:
+            moments._names = np.asarray(state["feature_names"], dtype=object)
+        return moments
+
+    def __repr__(self):
+        """Show what has been gathered."""
+        if self._moments is None and not self._buffer:
+            return "ClassMoments(empty)"
+        moments = self._gathered()
+        size = f"n_samples={moments.counts.sum():g}, n_features={self.n_features}"
+        return f"ClassMoments({size}, n_classes={len(moments.counts)})"
+
+    def __getstate__(self):
+        """Leave derived arrays out of pickles."""
+        return {**self.__dict__, "_cache": {}}
+
+    # -- for the estimators ----------------------------------------------------------
+
+    def cached(self, key, compute):
+        """Return ``compute()``, computed once until the moments change."""
+        self._gathered()
+        if key not in self._cache:
+            self._cache[key] = compute()
+        return self._cache[key]
+
+    def spectrum(self, which="within", shrinkage=0.0, rank_tol=None):
+        """Eigendecomposition of a covariance (normaliser n) with its rank decided.
+
+        Parameters
+        ----------
+        which : {"within", "total"}, default="within"
+            Within-class covariance, or that of all rows.
+        shrinkage : float, default=0.0
+            Share of the multiple of the identity that the covariance is mixed with.
+        rank_tol : float, default=None
+            Overrides the rank rule, relative to the largest eigenvalue.
+
+        Returns
+        -------
+        Spectrum
+        """
+        return self.cached(
+            ("spectrum", which, shrinkage, rank_tol),
+            lambda: self._spectrum(which, shrinkage, rank_tol),
+        )
+
+    def noise(self, squared_vectors):
+        """Variance that rounding of the input may put into unit directions."""
+        xp = namespace(squared_vectors)
+        # The diagonal alone: mean of x_j^2.
+        shares, means = self._shares(), self.means_
+        square = xp.linalg.diagonal(self.scatter_) / self.n_samples_
+        square = square + xp.matmul(shares, means**2)
+        return input_noise(squared_vectors, square, self.n_samples_, self._input[1], xp)
+
+    def _spectrum(self, which, shrinkage, rank_tol):
+        if which == "within":
+            covariance = self.within_covariance()
+        else:
+            covariance = self.total_covariance()
+        xp = namespace(covariance)
+        if shrinkage:
+            d = covariance.shape[0]
+            eye = xp.eye(d, dtype=covariance.dtype, device=device_of(covariance))
+            target = xp.linalg.trace(covariance) / d * eye
+            covariance = (1 - shrinkage) * covariance + shrinkage * target
+        eps = float(xp.finfo(getattr(xp, self.dtype_)).eps)
+        return eigh_by_rank(covariance, self.noise, eps, rank_tol, xp)
+
+    def between_root(self, class_weight=None):
+        """Rows sqrt(p_c) (mean_c - mean): its Gram matrix is the covariance."""
+        if class_weight not in (None, "balanced"):
+            raise ValueError(
+                f"class_weight must be None or 'balanced', got {class_weight!r}."
+            )
+        means = self.means_
+        xp = namespace(means)
+        shares = self._shares()
+        if class_weight == "balanced":
+            shares = xp.full_like(shares, 1 / shares.shape[0])
+        centred = means - xp.matmul(shares, means)
+        # Once more: the first mean was rounded at the size of the means.
+        centred = centred - xp.matmul(shares, centred)
+        return xp.sqrt(shares)[:, None] * centred
+
+    def _shares(self):
+        counts = self.counts_
+        return counts / self.n_samples_
+
+    def _degrees(self, ddof):
+        n = self.n_samples_
+        if n <= ddof:
+            raise ValueError(
+                f"ddof={ddof} needs more than {ddof} samples, but only {n:g} were "
+                f"gathered."
+            )
+        return n - ddof
+
+    # -- steps of update and merge -----------------------------------------------------
+
+    def _encode(self, X, y):
+        if y is None:
+            return np.zeros(1, dtype=int), np.zeros(X.shape[0], dtype=int)
+        classes, codes = encode_labels(y)
+        check_lengths(X, codes)
+        self._check_allowed(classes)
+        return classes, codes
+
+    def _check_allowed(self, classes):
+        if self._allowed is None:
+            return
+        new = classes[positions(classes, self._allowed) < 0]
+        if len(new):
+            raise ValueError(
+                f"y contains labels that are not among `classes`: {new[:5].tolist()}. "
+                f"Allowed: {shorten(self._allowed)}."
+            )
+
+    def _check_block(self, X, names, labelled):
+        if self.n_features is not None and X.shape[1] != self.n_features:
+            raise ValueError(
+                f"X has {X.shape[1]} features, but ClassMoments is expecting "
+                f"{self.n_features} features."
+            )
+        if self._place is not None and place_of(X) != self._place:
+            raise ValueError(
+                f"Blocks must use the same namespace and device: got {place_of(X)} "
+                f"after {self._place}."
+            )
+        self._check_names(names)
+        if self._labelled not in (None, labelled):
+            raise ValueError(
+                "Blocks with and without labels cannot be mixed: y=None is one class. "
+                "Pass y with every block or with none."
+            )
+
+    def _check_names(self, names):
+        known = self._names
+        if names is not None and known is not None and list(names) != list(known):
+            raise ValueError(
+                f"The feature names should match those of the first block: got "
+                f"{list(names)[:5]}…, expected {list(known)[:5]}…. Reorder the columns."
+            )
+
+    def _check_mergeable(self, other):
+        for flag in ("normalize", "class_scatter"):
+            mine, theirs = getattr(self, flag), getattr(other, flag)
+            if mine != theirs:
+                raise ValueError(
+                    f"Moments with {flag}={mine} and {flag}={theirs} cannot be "
+                    f"merged: gather both in the same way."
+                )
+        if None in (self._place, other._place):
+            return
+        for what, mine, theirs in (
+            ("numbers of features", self.n_features, other.n_features),
+            ("libraries or devices", self._place, other._place),
+            ("kinds of labels (with and without y)", self._labelled, other._labelled),
+        ):
+            if mine != theirs:
+                raise ValueError(
+                    f"Moments of different {what} cannot be merged: {mine} and "
+                    f"{theirs}."
+                )
+        self._check_names(other._names)
+
+    def _remember(self, X, names, labelled):
+        xp = namespace(X)
+        dtype = (str(X.dtype).rsplit(".", 1)[-1], input_eps(X, xp))
+        self._input = max(self._input or dtype, dtype, key=_spacing)
+        self._names = self._names if self._names is not None else names
+        self._labelled = labelled
+        self.n_features = X.shape[1]
+        self._place = place_of(X)
+        self._cache = {}
+
+    def _block_size(self, d, n_classes):
+        """Rows below which a block waits: merging C classes costs C products."""
+        known = 0 if self._labels is None else len(self._labels)
+        return max(block_rows(d), min(10 * max(known, n_classes), 4 * block_rows(d)))
+
+    def _absorb(self, X, classes, codes, weights):
+        """Gather a block that is worth it and merge it."""
+        # A file is read in order: its pages would be fetched once per class.
+        step = _MEMMAP_ROWS if is_memmap(X) else X.shape[0]
+        whole = object.__new__(type(self))
+        whole.__dict__.update(self.__dict__, _moments=None, _labels=None)
+        try:
+            for start in range(0, X.shape[0], step):
+                part = slice(start, start + step)
+                w = None if weights is None else weights[part]
+                whole._add(*whole._gather(X[part, :], classes, codes[part], w))
+        except NonFiniteError:
+            raise_nonfinite(X)
+        self._device_used = whole._device_used
+        self._add(whole._labels, whole._moments)
+
+    def _gather(self, X, classes, codes, weights):
+        if not np.bincount(codes, minlength=len(classes)).all():
+            present, codes = np.unique(codes, return_inverse=True)
+            classes = classes[present]
+        n, d = X.shape
+        rows = Rows(X, self.device, work=float(n) * d * d)
+        self._device_used = rows.place
+        moments = gather(
+            rows,
+            codes,
+            len(classes),
+            weights,
+            dtype=_PRODUCTS[self.precision],
+            normalize=self.normalize,
+            class_scatter=self.class_scatter,
+        )
+        return classes, moments
+
+    def _add(self, labels, moments):
+        self._cache = {}
+        if self._moments is None:
+            self._labels, self._moments = labels, moments
+            return
+        union, mine, theirs = unite(self._labels, labels)
+        like = moments.means
+        self._moments = merge(
+            self._moments,
+            moments,
+            mine,
+            theirs,
+            namespace(like),
+            lambda values: as_like(values, like),
+        )
+        self._labels = union
+
+    def _flush(self):
+        """Gather what waits in the buffer."""
+        if not self._buffer:
+            return
+        blocks, self._buffer = self._buffer, []
+        labels = blocks[0][1]
+        for block in blocks[1:]:
+            labels = unite(labels, block[1])[0]
+        codes = np.concatenate([positions(c, labels)[k] for _, c, k, _ in blocks])
+        weights = None
+        if any(block[3] is not None for block in blocks):
+            ones = [np.ones(len(k)) if w is None else w for _, _, k, w in blocks]
+            weights = np.concatenate(ones)
+        xp = namespace(blocks[0][0])
+        dtypes = {str(block[0].dtype): block[0].dtype for block in blocks}
+        wide = xp.float64 if len(dtypes) > 1 else blocks[0][0].dtype
+        X = xp.concat([xp.astype(b[0], wide, copy=False) for b in blocks], axis=0)
+        self._absorb(X, labels, codes, weights)
+
+    def _gathered(self):
+        self._flush()
+        if self._moments is None:
+            raise ValueError(
+                "ClassMoments is empty: call update with at least one row first."
+            )
+        return self._moments
+
+
+def _spacing(dtype):
+    return dtype[1]

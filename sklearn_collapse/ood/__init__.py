@@ -1,0 +1,5 @@
+"""Out-of-distribution detectors on features."""
+
+from sklearn_collapse.ood._mahalanobis import MahalanobisDetector
+
+__all__ = ["MahalanobisDetector"]

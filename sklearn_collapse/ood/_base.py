@@ -1,0 +1,260 @@
+"""The outlier contract that every detector keeps."""
+
+import warnings
+from numbers import Real
+
+import numpy as np
+from sklearn.base import OutlierMixin
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_collapse._base import MomentsEstimator, unchanged_on_error
+from sklearn_collapse.utils._arrays import namespace, to_numpy
+from sklearn_collapse.utils._sklearn_private import Interval, fit_context
+from sklearn_collapse.utils._validation import check_weights
+
+# The row that defines the threshold stays an inlier when rounding moves its score.
+_SLACK = 1e-6
+
+
+class MomentsDetector(OutlierMixin, MomentsEstimator):
+    """Detector whose scores are a function of class moments.
+
+    Subclasses define ``_score_rows(X)``, the scores of validated rows, and may extend
+    ``_learn_from_rows(X, codes_or_none, weights)``, which runs in ``fit`` alone.
+    """
+
+    _parameter_constraints: dict = {
+        "contamination": [Interval(Real, 0, 0.5, closed="right")],
+        "device": [str],
+    }
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, sample_weight=None):
+        """Gather the moments and set the threshold on the same rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            In-distribution features, of any array library; at least two rows.
+        y : array-like of shape (n,), default=None
+            Class labels; None is one class. Outliers are not marked here: a y of -1
+            and 1 means two classes, and a warning says so.
+        sample_weight : array-like of shape (n,), default=None
+            Frequencies of the rows.
+
+        Returns
+        -------
+        self : object
+            Fitted detector.
+        """
+        with unchanged_on_error(self):
+            self._forget()
+            X, y, weights = self._validate_fit(
+                X, y, sample_weight, reset=True, min_samples=2
+            )
+            _warn_outlier_labels(y)
+            self.moments_ = self._new_moments().update(X, y, weights)
+            self._labelled = y is not None
+            self._learn_from_rows(X, y, weights)
+            self._calibrate(X, weights)
+        return self
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None, sample_weight=None):
+        """Add rows to the moments; the threshold is void until `calibrate`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            In-distribution features.
+        y : array-like of shape (n,), default=None
+            Class labels, in every block or in none.
+        sample_weight : array-like of shape (n,), default=None
+            Frequencies of the rows.
+
+        Returns
+        -------
+        self : object
+            The detector.
+        """
+        with unchanged_on_error(self):
+            first = not hasattr(self, "moments_")
+            X, y, weights = self._validate_fit(
+                X, y, sample_weight, reset=first, min_samples=1
+            )
+            self._continue_moments(X, y, weights)
+            self._labelled = y is not None
+            vars(self).pop("offset_", None)
+            self._forget_rows()
+        return self
+
+    def calibrate(self, X, sample_weight=None):
+        """Set the threshold ``offset_`` from rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            In-distribution features, best ones that were not fitted on: on training
+            rows of few more than d the threshold lies far too high.
+        sample_weight : array-like of shape (n,), default=None
+            Frequencies of the rows.
+
+        Returns
+        -------
+        self : object
+            The detector, with ``offset_`` the ``contamination`` quantile of the
+            scores (averaged inverted CDF), lowered by 1e-6 of their interquartile
+            range.
+        """
+        X = self._validate_rows(X, "calibrate")
+        weights = check_weights(sample_weight, X.shape[0])
+        with unchanged_on_error(self):
+            self._calibrate(X, weights)
+        return self
+
+    def score_samples(self, X):
+        """Score of each row; higher is more in-distribution.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Features, of the library that was fitted on.
+
+        Returns
+        -------
+        array of shape (n,)
+            Scores, float64 or float32 as X.
+        """
+        return self._score_rows(self._validate_rows(X, "score_samples"))
+
+    def decision_function(self, X):
+        """Score minus threshold: negative for outliers.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Features, of the library that was fitted on.
+
+        Returns
+        -------
+        array of shape (n,)
+            ``score_samples(X) - offset_``.
+        """
+        return self._decide(X, "decision_function")
+
+    def predict(self, X):
+        """Tell inliers from outliers.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Features, of the library that was fitted on.
+
+        Returns
+        -------
+        array of int of shape (n,)
+            1 for inliers, -1 for outliers.
+        """
+        decision = self._decide(X, "predict")
+        xp = namespace(decision)
+        return 2 * xp.astype(decision >= 0, xp.int64) - 1
+
+    def fit_predict(self, X, y=None, sample_weight=None):
+        """Fit and tell inliers from outliers on the same rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Features.
+        y : array-like of shape (n,), default=None
+            Class labels, which are used.
+        sample_weight : array-like of shape (n,), default=None
+            Frequencies of the rows.
+
+        Returns
+        -------
+        array of int of shape (n,)
+            1 for inliers, -1 for outliers.
+        """
+        return self.fit(X, y, sample_weight).predict(X)
+
+    @property
+    def classes_(self):
+        """Labels, if y was given."""
+        check_is_fitted(self, "moments_")
+        if not self._labelled:
+            raise AttributeError(
+                f"{type(self).__name__} was fitted without y: it has no classes_."
+            )
+        return self.moments_.classes_
+
+    @property
+    def means_(self):
+        """Class means."""
+        check_is_fitted(self, "moments_")
+        return self.moments_.means_
+
+    def _check_moments(self, moments):
+        self._labelled = moments.labelled
+
+    def _learn_from_rows(self, X, y, weights):
+        """Learn what the moments do not hold."""
+
+    def _forget_rows(self):
+        """Drop what `_learn_from_rows` learned."""
+
+    def _calibrate(self, X, weights):
+        scores = to_numpy(self._score_rows(X)).astype(float)
+        offset, low, high = weighted_quantiles(
+            scores, [self.contamination, 0.25, 0.75], weights
+        )
+        self.offset_ = float(offset - _SLACK * (high - low))
+
+    def _decide(self, X, method):
+        X = self._validate_rows(X, method)
+        if not hasattr(self, "offset_"):
+            raise NotFittedError(
+                f"This {type(self).__name__} has moments but no threshold. Call "
+                f"calibrate(X) with in-distribution rows before {method}."
+            )
+        return self._score_rows(X) - self.offset_
+
+
+def weighted_quantiles(values, shares, weights=None):
+    """Quantiles by the averaged inverted distribution function.
+
+    A weight of k equals k copies of a row. Where the share is reached exactly, the
+    value and the next one are averaged.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,)
+    shares : list of float
+    weights : ndarray of shape (n,) or None
+
+    Returns
+    -------
+    ndarray of shape (len(shares),)
+    """
+    weights = np.ones(len(values)) if weights is None else weights
+    values, weights = values[weights > 0], weights[weights > 0]
+    order = np.argsort(values, kind="stable")
+    values, reached = values[order], np.cumsum(weights[order])
+    target = np.asarray(shares) * reached[-1]
+    # Rounding of share * n must not decide whether the share is reached exactly.
+    slack = 1e-10 * reached[-1]
+    low = np.searchsorted(reached, target - slack)
+    high = np.searchsorted(reached, target + slack)
+    last = len(values) - 1
+    return (values[np.minimum(low, last)] + values[np.minimum(high, last)]) / 2
+
+
+def _warn_outlier_labels(y):
+    if y is not None and set(np.unique(y).tolist()) == {-1, 1}:
+        warnings.warn(
+            "y holds only -1 and 1, which are taken for two classes of "
+            "in-distribution rows. Leave known outliers out of fit.",
+            UserWarning,
+            stacklevel=4,
+        )

@@ -1,0 +1,272 @@
+"""The array boundary: which library an array belongs to, where it lives, and the
+few operations that the array API standard lacks or that NumPy does faster.
+
+Apart from `heads.py` (which reads a torch layer without importing torch) nothing
+else in the package names torch or array_api_compat.
+"""
+
+import importlib.util
+import multiprocessing
+import os
+from typing import Any
+
+import array_api_compat
+import numpy as np
+from scipy import sparse
+from scipy.linalg import blas
+
+Array = Any  # an array of any library that follows the standard
+
+# A copy to the GPU and back costs about as much as this many multiplications on it.
+_WORTH_A_COPY = 2e11
+_BLOCK_BYTES = 8 * 2**20
+_PARENT = os.getpid()
+
+
+def is_foreign(X):
+    """Whether X is an array of a library other than NumPy (torch, strict, …)."""
+    return array_api_compat.is_array_api_obj(X) and not isinstance(
+        X, (np.ndarray, np.generic)
+    )
+
+
+def namespace(*arrays):
+    """Return the one array namespace of the arrays."""
+    return array_api_compat.array_namespace(*arrays)
+
+
+def is_numpy(xp):
+    """Whether a namespace is NumPy's."""
+    return array_api_compat.is_numpy_namespace(xp)
+
+
+def device_of(x):
+    """Device of an array."""
+    return array_api_compat.device(x)
+
+
+def place_of(x):
+    """Library and device of an array as one comparable, printable value."""
+    if not is_foreign(x):
+        return ("numpy", "cpu")
+    name = namespace(x).__name__.removeprefix("array_api_compat.")
+    return (name, device_name(x))
+
+
+def detach(X):
+    """Drop the autograd history that a torch tensor may carry."""
+    return X.detach() if array_api_compat.is_torch_array(X) else X
+
+
+def to_numpy(x):
+    """Copy an array of any library and device to a NumPy array."""
+    if not is_foreign(x):
+        return np.asarray(x)
+    if array_api_compat.is_torch_array(x):
+        x = x.detach().cpu()
+        # NumPy has no bfloat16.
+        return (x.float() if "bfloat16" in str(x.dtype) else x).numpy()
+    if device_name(x) != "cpu":
+        default = namespace(x).__array_namespace_info__().default_device()
+        x = array_api_compat.to_device(x, default)
+    return np.asarray(x)
+
+
+def device_name(x):
+    """Device of an array in lower case; every library's main memory is "cpu"."""
+    name = str(device_of(x)).lower()
+    return "cpu" if "cpu" in name else name
+
+
+def as_like(values, like, dtype=None):
+    """Copy values, of any library, to the library and device of `like`."""
+    xp = namespace(like)
+    if is_foreign(values) and place_of(values) == place_of(like):
+        return values if dtype is None else xp.astype(values, dtype, copy=False)
+    values = to_numpy(values)
+    if is_numpy(xp):
+        return values if dtype is None else values.astype(dtype, copy=False)
+    if not values.flags.writeable:  # torch warns about read-only memory
+        values = values.copy()
+    return xp.asarray(values, dtype=dtype, device=device_of(like))
+
+
+def float_dtype(X, xp):
+    """Dtype of `xp` in which rows of X are mapped; float64 for integers.
+
+    ``xp`` may be another library than X's, where the rows are worked on.
+    """
+    home = namespace(X)
+    if home.isdtype(X.dtype, "real floating") and home.finfo(X.dtype).bits < 64:
+        return xp.float32
+    return xp.float64
+
+
+def input_eps(X, xp):
+    """Spacing of the dtype that was handed in; integers count as float64."""
+    if xp.isdtype(X.dtype, "real floating"):
+        return float(xp.finfo(X.dtype).eps)
+    return float(np.finfo(np.float64).eps)
+
+
+def block_rows(width, n_rows=None):
+    """Number of rows of a block with `width` float64 columns.
+
+    Blocks stay small enough for the allocator to reuse their memory (fresh pages
+    cost as much as the arithmetic) and large enough for a product to be worth it.
+    """
+    rows = max(256, min(16384, _BLOCK_BYTES // (8 * max(int(width), 1))))
+    return rows if n_rows is None else min(rows, max(n_rows, 1))
+
+
+def is_memmap(X):
+    """Whether a NumPy array reads from a file, itself or through its base."""
+    while isinstance(X, np.ndarray):
+        if isinstance(X, np.memmap):
+            return True
+        X = X.base
+    return False
+
+
+def segment_sums(rows, edges, weights, xp):
+    """Sum consecutive runs of rows.
+
+    Parameters
+    ----------
+    rows : array of shape (m, d)
+    edges : ndarray of shape (k + 1,)
+        Run j is ``rows[edges[j]:edges[j + 1]]``.
+    weights : ndarray of shape (m,) or None
+
+    Returns
+    -------
+    array of shape (k, d)
+    """
+    if is_numpy(xp):
+        data = np.ones(len(rows)) if weights is None else weights
+        index = np.arange(len(rows))
+        shape = (len(edges) - 1, len(rows))
+        data = data.astype(rows.dtype, copy=False)
+        return sparse.csr_matrix((data, index, edges), shape=shape) @ rows
+    runs = np.repeat(np.arange(len(edges) - 1), np.diff(edges))
+    indicator = runs == np.arange(len(edges) - 1)[:, None]
+    indicator = indicator.astype(float) * (1.0 if weights is None else weights)
+    return xp.matmul(as_like(indicator, rows, rows.dtype), rows)
+
+
+def add_gram(total, rows, xp):
+    """Return ``total + rows.T @ rows``; NumPy fills the upper triangle only.
+
+    `mirror` completes the matrix after the last block.
+    """
+    if is_numpy(xp):
+        same = rows.dtype == total.dtype
+        if same:  # one triangle, accumulated in place: half the work of `@`
+            return blas.dsyrk(1.0, rows.T, beta=1.0, c=total, overwrite_c=1)
+        return total + blas.ssyrk(1.0, rows.T)
+    gram = xp.matmul(xp.matrix_transpose(rows), rows)
+    return total + xp.astype(gram, total.dtype)
+
+
+def mirror(total, xp):
+    """Complete the matrix that `add_gram` accumulated."""
+    if is_numpy(xp):
+        upper = np.triu(total)
+        return np.ascontiguousarray(upper + np.triu(total, 1).T)
+    return (total + xp.matrix_transpose(total)) / 2
+
+
+def fill(values, mask, new, xp):
+    """Replace the entries under a mask by new ones, in the order of `nonzero`."""
+    flat = xp.reshape(xp.astype(mask, xp.int64), (-1,))
+    position = xp.clip(xp.cumulative_sum(flat) - 1, 0, None)
+    spread = xp.reshape(xp.take(new, position), values.shape)
+    return xp.where(mask, spread, values)
+
+
+class Rows:
+    """Blocks of rows of X, fetched to where they are worked on.
+
+    A foreign array is worked on where it lives. NumPy rows are worked on by NumPy or,
+    with ``device`` naming a GPU, copied there block by block.
+
+    Parameters
+    ----------
+    X : array of shape (n, d)
+    device : {"auto", "cpu"} or str
+    work : float
+        Multiplications that will be spent on X, for ``device="auto"``.
+    """
+
+    def __init__(self, X, device="auto", work=0.0):
+        self.X = X
+        self._home = namespace(X)
+        self._target = None
+        if is_foreign(X):
+            check_device(X, device)
+        else:
+            self._target = gpu_for(device, work)
+        self.xp = self._home if self._target is None else namespace(self._target)
+
+    def fetch(self, index, dtype, *, copy=False):
+        """Rows of a slice or of a NumPy index array; ``copy`` makes them writable."""
+        if isinstance(index, slice):
+            rows = self.X[index, :]
+        elif is_foreign(self.X):
+            rows = self._home.take(self.X, as_like(index, self.X), axis=0)
+        else:
+            rows = self.X.take(index, axis=0, mode="clip")  # indices are ours: in range
+        if self._target is not None:
+            rows = as_like(rows, self._target)
+        return self.xp.astype(rows, dtype, copy=copy and isinstance(index, slice))
+
+    def local(self, values, dtype=None):
+        """Put a small array where the blocks are."""
+        like = self.X if self._target is None else self._target
+        return as_like(values, like, dtype)
+
+    def home(self, values):
+        """Bring a result back to X's own library."""
+        return values if self._target is None else to_numpy(values)
+
+    @property
+    def place(self):
+        """Library and device on which the work is done."""
+        return place_of(self.X if self._target is None else self._target)
+
+
+def check_device(X, device):
+    """Raise when a foreign array does not live where the estimator must work."""
+    if device != "auto" and device_name(X) != str(device).lower():
+        raise ValueError(
+            f"X lives on device {device_name(X)!r} but device={device!r}. Arrays other "
+            f"than NumPy's are worked on where they are: move X, or pass device='auto'."
+        )
+
+
+def gpu_for(device, work):
+    """Return an empty tensor on the GPU that NumPy rows should go to, or None."""
+    if device == "cpu" or (device == "auto" and not _auto_may_use_gpu(work)):
+        return None
+    if importlib.util.find_spec("torch") is None:
+        if device == "auto":
+            return None
+        raise ValueError(
+            f"device={device!r} needs torch, which is not installed. Install it with "
+            f"'pip install sklearn-collapse[torch]', or pass device='cpu'."
+        )
+    import torch
+
+    if device == "auto":
+        return torch.empty(0, device="cuda") if torch.cuda.is_available() else None
+    try:
+        return torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device={device!r} cannot be used: {reason}") from error
+
+
+def _auto_may_use_gpu(work):
+    """Whether the work repays a copy and this process may own a GPU context."""
+    in_worker = multiprocessing.current_process().name != "MainProcess"
+    return work >= _WORTH_A_COPY and not in_worker and os.getpid() == _PARENT

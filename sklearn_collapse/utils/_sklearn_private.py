@@ -1,0 +1,6 @@
+"""The only file that imports an underscore name of scikit-learn."""
+
+from sklearn.base import _fit_context as fit_context
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+
+__all__ = ["HasMethods", "Interval", "StrOptions", "fit_context"]

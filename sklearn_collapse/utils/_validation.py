@@ -1,0 +1,186 @@
+"""Input checks: what was got, what is allowed, what to do."""
+
+import numbers
+
+import numpy as np
+from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils.validation import validate_data
+
+from sklearn_collapse.utils._arrays import (
+    block_rows,
+    detach,
+    is_foreign,
+    namespace,
+    place_of,
+    to_numpy,
+)
+
+# Everything else (integers, booleans, long double) becomes float64.
+_FLOATS = (np.float64, np.float32, np.float16)
+
+
+def check_features(X, *, min_samples=1):
+    """Check a feature matrix that belongs to no estimator.
+
+    Returns
+    -------
+    X : array of shape (n, d)
+        Of the library it came in; finiteness is checked by `check_finite` or by the
+        computation.
+    names : ndarray of str or None
+        Column names of a DataFrame.
+    """
+    if is_foreign(X):
+        return _check_foreign(X, min_samples), None
+    names = getattr(X, "columns", None)
+    if names is not None and not all(isinstance(name, str) for name in names):
+        names = None
+    X = check_array(
+        X,
+        dtype=_FLOATS,
+        ensure_all_finite=False,
+        ensure_min_samples=min_samples,
+        input_name="X",
+    )
+    return X, None if names is None else np.asarray(names, dtype=object)
+
+
+def validate_features(estimator, X, *, reset=False, min_samples=1):
+    """Check features for an estimator; sets or checks n_features_in_ and names."""
+    if is_foreign(X):
+        X = _check_foreign(X, min_samples, type(estimator).__name__)
+        return validate_data(estimator, X, skip_check_array=True, reset=reset)
+    return validate_data(
+        estimator,
+        X,
+        reset=reset,
+        dtype=_FLOATS,
+        ensure_all_finite=False,
+        ensure_min_samples=min_samples,
+    )
+
+
+def check_same_place(estimator, X, fitted, method):
+    """Raise if X is of another library or device than the fitted arrays.
+
+    ``fitted`` is one of the estimator's fitted arrays, ``method`` the public method
+    that was called.
+    """
+    if place_of(X) == place_of(fitted):
+        return
+    (lib, dev), (fit_lib, fit_dev) = place_of(X), place_of(fitted)
+    raise ValueError(
+        f"Inputs passed to {type(estimator).__name__}.{method}() must use the same "
+        f"namespace and the same device as those passed to fit(): got {lib} on {dev}, "
+        f"fitted on {fit_lib} on {fit_dev}. Convert X, or fit again on such arrays."
+    )
+
+
+def check_finite(X, squares_in=None):
+    """Raise if X holds NaN or infinity, naming the first row.
+
+    ``squares_in`` names a dtype in which the squares must not overflow either.
+    """
+    xp = namespace(X)
+    values = X if squares_in is None else xp.astype(X, getattr(xp, squares_in)) ** 2
+    # A sum is one fast pass: it is finite unless an entry is not (or it overflows).
+    if not bool(xp.isfinite(xp.sum(values))):
+        raise_nonfinite(X, overflow=squares_in is not None)
+
+
+def raise_nonfinite(X, *, overflow=True):
+    """Find the first row with NaN or infinity and raise.
+
+    If all entries are finite, their squares overflow: with ``overflow`` that raises.
+    """
+    xp = namespace(X)
+    step = block_rows(X.shape[1], X.shape[0])
+    for start in range(0, X.shape[0], step):
+        finite = xp.isfinite(X[start : start + step, :])
+        bad = to_numpy(xp.any(~finite, axis=1))
+        if bad.any():
+            row = start + int(np.argmax(bad))
+            values = to_numpy(X[row : row + 1, :])[0]
+            column = int(np.argmax(~np.isfinite(values)))
+            kind = "NaN" if np.isnan(values[column]) else "infinity (inf)"
+            raise ValueError(
+                f"Input X contains {kind}: first in row {row}, column {column}. "
+                f"Only finite features are allowed: drop or impute such rows."
+            )
+    if overflow:
+        raise ValueError(
+            "Input X holds values so large that their squares overflow. Rescale the "
+            "features."
+        )
+
+
+def check_weights(sample_weight, n):
+    """Check sample weights.
+
+    Returns
+    -------
+    weights : ndarray of float64 of shape (n,) or None
+        None stands for ones.
+    """
+    if sample_weight is None:
+        return None
+    if isinstance(sample_weight, numbers.Number):
+        weights = np.full(n, float(sample_weight))
+    else:
+        weights = np.asarray(to_numpy(sample_weight), dtype=float)
+    if weights.ndim != 1:
+        raise ValueError(
+            f"sample_weight must be one-dimensional, got shape {weights.shape}."
+        )
+    check_consistent_length(np.empty(n), weights)
+    bad = np.flatnonzero(~np.isfinite(weights) | (weights < 0))
+    if len(bad):
+        raise ValueError(
+            f"sample_weight must be finite and not negative, got "
+            f"{weights[bad[0]]} in row {bad[0]}."
+        )
+    if not weights.any():
+        raise ValueError(
+            "Sample weights are all zero: at least one positive weight is required."
+        )
+    return weights
+
+
+def check_lengths(X, y):
+    """Raise if X and y have different numbers of rows."""
+    if X.shape[0] != len(y):
+        raise ValueError(
+            f"Found input variables with inconsistent numbers of samples: X has "
+            f"{X.shape[0]} rows, y has {len(y)}."
+        )
+
+
+def check_coef(coef, n_features, what="head"):
+    """Check the width of a weight matrix."""
+    if coef.ndim != 2 or coef.shape[1] != n_features:
+        raise ValueError(
+            f"coef_ of the {what} has shape {tuple(coef.shape)}, but X has "
+            f"{n_features} features: it must have shape (n_classes, {n_features}). "
+            f"Use the layer that reads these features."
+        )
+
+
+def _check_foreign(X, min_samples, estimator_name=None):
+    """Checks of `check_array` for arrays that it would convert or refuse."""
+    X = detach(X)
+    xp = namespace(X)
+    if X.ndim != 2:
+        raise ValueError(
+            f"Expected 2D array, got {X.ndim}D array of shape {tuple(X.shape)} instead. "
+            f"Reshape your data to (n_samples, n_features)."
+        )
+    if xp.isdtype(X.dtype, "complex floating"):
+        raise ValueError("Complex data not supported: X must be real.")
+    for axis, least, what in ((0, min_samples, "sample"), (1, 1, "feature")):
+        if X.shape[axis] < least:
+            by = f" by {estimator_name}" if estimator_name else ""
+            raise ValueError(
+                f"Found array with {X.shape[axis]} {what}(s) (shape={tuple(X.shape)}) "
+                f"while a minimum of {least} is required{by}."
+            )
+    return X
