@@ -373,6 +373,12 @@ class ClassMoments:
         return self._device_used[1]
 
     @property
+    def labelled(self):
+        """Whether the blocks came with labels."""
+        self._gathered()
+        return self._labelled
+
+    @property
     def feature_names_(self):
         """Column names or None."""
         return self._names

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sklearn_collapse._linalg._moments import unit_rows
 from sklearn_collapse.utils._arrays import (
     Array,
     block_rows,
@@ -86,7 +87,7 @@ def map_rows(rows, function, width, dtype=None):
     return out
 
 
-def nearest_class(rows, metric, *, wide=False):
+def nearest_class(rows, metric, *, normalize=False, wide=False):
     """Nearest class mean of each row and the squared distance to it.
 
     Parameters
@@ -94,6 +95,8 @@ def nearest_class(rows, metric, *, wide=False):
     rows : Rows
     metric : ClassMetric
         In float64, of the library of the rows.
+    normalize : bool, default=False
+        Whether rows are divided by their norms first.
     wide : bool, default=False
         Whether float32 rows are worked on in float64.
 
@@ -110,8 +113,14 @@ def nearest_class(rows, metric, *, wide=False):
     d, n_classes = metric.queries.shape
     width = max(d, n_classes)
     cast = _cast(metric, dtype, xp)
+
+    def decide(block, metric, dtype):
+        if normalize:
+            block = unit_rows(xp.astype(block, xp.float64, copy=False), xp)
+        return _decide(block, metric, dtype, xp)
+
     nearest, distance, unsure = map_rows(
-        rows, lambda block, _: _decide(block, cast, dtype, xp), width, dtype
+        rows, lambda block, _: decide(block, cast, dtype), width, dtype
     )
     if dtype != xp.float64 and n_classes > 1:
         again = np.flatnonzero(to_numpy(unsure))
@@ -119,7 +128,7 @@ def nearest_class(rows, metric, *, wide=False):
         decided = []
         for start in range(0, len(again), step):
             block = rows.fetch(again[start : start + step], xp.float64)
-            decided.append(_decide(block, metric, xp.float64, xp))
+            decided.append(decide(block, metric, xp.float64))
         if decided:
             found, exact = (xp.concat([p[k] for p in decided]) for k in (0, 1))
             nearest = fill(nearest, unsure, found, xp)
@@ -156,6 +165,35 @@ def class_distances(rows, metric):
         return (xp.astype(xp.sqrt(square), dtype, copy=False),)
 
     return map_rows(rows, distances, max(d, 2 * n_classes), xp.float64)[0]
+
+
+def fourth_moment(rows, means, codes, weights, *, normalize=False):
+    """Sum over rows of w ||x - mean_c||^4, which Ledoit-Wolf shrinkage needs.
+
+    Parameters
+    ----------
+    rows : Rows
+    means : array of shape (C, d)
+    codes : ndarray of int of shape (n,)
+    weights : ndarray of shape (n,) or None
+    normalize : bool, default=False
+        Whether rows are divided by their norms first.
+
+    Returns
+    -------
+    float
+    """
+    xp = rows.xp
+    means, codes = rows.local(means), rows.local(codes)
+
+    def squares(block, here):
+        if normalize:
+            block = unit_rows(block, xp)
+        gap = block - xp.take(means, codes[here], axis=0)
+        return (xp.vecdot(gap, gap) ** 2,)
+
+    fourth = map_rows(rows, squares, 2 * means.shape[1], xp.float64)[0]
+    return float(xp.sum(fourth if weights is None else fourth * rows.local(weights)))
 
 
 def _decide(block, metric, dtype, xp):
