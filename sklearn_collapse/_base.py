@@ -37,6 +37,8 @@ class MomentsEstimator(BaseEstimator):
     ``_check_moments(moments)``, which raises if moments cannot serve them.
     """
 
+    _left_by_fit: tuple = ("moments_", "n_features_in_", "feature_names_in_")
+
     def _moments_options(self):
         return {}
 
@@ -84,11 +86,9 @@ class MomentsEstimator(BaseEstimator):
         return self.moments_.device_
 
     def _forget(self):
-        """Drop everything that an earlier fit has left."""
-        for name in [n for n in vars(self) if n.endswith("_") or n.startswith("_")]:
-            if not name.startswith("__") and name not in self.get_params():
-                if name == "_sklearn_output_config" or name.startswith("_metadata"):
-                    continue
+        """Drop what an earlier fit has left and this one may not replace."""
+        for name in self._left_by_fit:
+            if hasattr(self, name):
                 delattr(self, name)
 
     def _validate_fit(self, X, y, sample_weight, *, reset, min_samples):

@@ -1,6 +1,6 @@
 """The network's last layer as a fitted classifier, and every way to say `head=`."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier
@@ -243,7 +243,7 @@ class ResolvedHead(NamedTuple):
     classes: np.ndarray
     coef: Array | None  # (C, d), of the library of the features
     intercept: Array | None  # (C,)
-    estimator: object | None = None
+    estimator: Any = None
 
     def rows_of(self, classes):
         """Weights in the order of the data's classes; extra rows are dropped."""
@@ -285,9 +285,7 @@ def fitted_head(head, data=None):
     """
     if head is None or isinstance(head, str):
         if head not in (None, "lda"):
-            raise ValueError(
-                f"head must be None, 'lda' or a classifier, got {head!r}."
-            )
+            raise ValueError(f"head must be None, 'lda' or a classifier, got {head!r}.")
         return head
     if not is_classifier(head):
         raise TypeError(

@@ -1,5 +1,7 @@
 """The one statistic the library stands on: class counts, class means, scatter."""
 
+from typing import Any
+
 import numpy as np
 
 from sklearn_collapse._linalg._moments import Moments, NonFiniteError, gather, merge
@@ -140,15 +142,15 @@ class ClassMoments:
         self.class_scatter = bool(class_scatter)
         self.device = device
         self._allowed = None if classes is None else encode_labels(classes)[0]
-        self._labels = None
-        self._moments = None
-        self._labelled = None
-        self._buffer = []
-        self._names = None
-        self._input = None  # (dtype name, spacing) of the coarsest input
-        self._place = None  # library and device of the fitted arrays
-        self._device_used = None
-        self._cache = {}
+        self._labels: Any = None
+        self._moments: Moments | None = None
+        self._labelled: bool | None = None
+        self._buffer: list = []
+        self._names: Any = None
+        self._input: Any = None  # (dtype name, spacing) of the coarsest input
+        self._place: Any = None  # library and device of the fitted arrays
+        self._device_used: Any = None
+        self._cache: dict = {}
 
     # -- gathering ---------------------------------------------------------------
 
@@ -487,7 +489,8 @@ class ClassMoments:
                 f"The moments have format version {version}; this version of "
                 f"sklearn_collapse reads version {_FORMAT_VERSION}."
             )
-        per_class = state["class_scatter"] if "class_scatter" in state else None
+        # An open .npz file is a mapping without defaults in older NumPy.
+        per_class = state["class_scatter"] if "class_scatter" in state else None  # noqa: SIM401
         moments = cls(
             state["means"].shape[1],
             precision=str(state["precision"]),
@@ -495,8 +498,8 @@ class ClassMoments:
             class_scatter=per_class is not None,
         )
         names = ("counts", "means", "scatter", "traces")
-        arrays = [np.array(state[name], dtype=float) for name in names]
-        moments._moments = Moments(*arrays, per_class)
+        arrays = {name: np.array(state[name], dtype=float) for name in names}
+        moments._moments = Moments(**arrays, class_scatter=per_class)
         moments._labels = np.array(state["classes"])
         moments._labelled = bool(state["labelled"])
         moments._input = (str(state["input_dtype"]), float(state["input_eps"]))

@@ -12,7 +12,6 @@ import numpy as np
 
 from sklearn_collapse.utils._arrays import (
     Array,
-    Rows,
     add_gram,
     block_rows,
     device_of,
@@ -83,12 +82,14 @@ def gather(rows, codes, n_classes, weights, *, dtype, normalize, class_scatter):
     counts = np.zeros(n_classes)
     means = xp.zeros((n_classes, d), **kwargs)
     traces = xp.zeros((n_classes,), **kwargs)
-    per_class = xp.zeros((n_classes, d, d), **kwargs) if class_scatter else None
+    per_class: Array = None
+    if class_scatter:
+        per_class = xp.zeros((n_classes, d, d), **kwargs)
     # Column order lets BLAS accumulate in place; see add_gram.
-    scatter = rows.local(np.zeros((d, d), order="F"))
+    scatter = None if class_scatter else rows.local(np.zeros((d, d), order="F"))
 
     product = getattr(xp, dtype)
-    # Centring happens in the wider of the two: the mean may be far larger than the rest.
+    # Centring happens in the wider of the two: the mean may be far larger.
     work = xp.float64 if dtype == "float64" else float_dtype(rows.X, xp)
     step = block_rows(d, n)
     for start in range(0, n, step):
@@ -107,13 +108,15 @@ def gather(rows, codes, n_classes, weights, *, dtype, normalize, class_scatter):
         here = slice(first, last)
         share, pull = _pooling_weights(counts[here], n_b)
         delta = means_b - means[here, :]
-        if pull[0] > 0:  # only the first class can have been met before
-            scatter = add_gram(scatter, float(pull[0]) ** 0.5 * delta[:1, :], xp)
         if class_scatter:
             spread = _run_scatters(block, edges, xp)
             spread = spread + _outer(rows.local(pull), delta)
             per_class[here, :, :] = per_class[here, :, :] + spread
-        scatter = add_gram(scatter, block, xp)
+        else:
+            scatter = add_gram(scatter, block, xp)
+            if pull[0] > 0:  # only the first class can have been met before
+                root = float(pull[0]) ** 0.5 * delta[:1, :]
+                scatter = add_gram(scatter, root, xp)
         pull_traces = rows.local(pull) * xp.vecdot(delta, delta)
         means[here, :] = means[here, :] + rows.local(share)[:, None] * delta
         traces[here] = traces[here] + traces_b + pull_traces
@@ -121,8 +124,10 @@ def gather(rows, codes, n_classes, weights, *, dtype, normalize, class_scatter):
 
     if not bool(xp.isfinite(xp.sum(means) + xp.sum(traces))):
         raise NonFiniteError
-    scatter = mirror(scatter, xp)
-    return Moments(counts, *(_home(rows, x) for x in (means, scatter, traces, per_class)))
+    scatter = xp.sum(per_class, axis=0) if class_scatter else mirror(scatter, xp)
+    return Moments(
+        counts, *(_home(rows, x) for x in (means, scatter, traces, per_class))
+    )
 
 
 def merge(a, b, rows_a, rows_b, xp, to_device):

@@ -48,9 +48,7 @@ def _about_fitted_means(geometry, X, codes, weights, device):
     where = positions(np.arange(len(classes)), new.classes_)
     index = geometry.local(np.where(where < 0, 0, where))
     fitted = geometry.variances
-    variances = xp.where(
-        geometry.local(where < 0), fitted, xp.take(spread, index)
-    )
+    variances = xp.where(geometry.local(where < 0), fitted, xp.take(spread, index))
     return within, variances
 
 

@@ -30,9 +30,12 @@ from sklearn_collapse.utils._sklearn_private import (
 from sklearn_collapse.utils._validation import check_lengths, check_weights
 
 # Metrics of the class means alone cannot change on new rows.
-_CRITERIA = frozenset(
+_CRITERIA: frozenset = frozenset(
     name for name, metric in METRICS.items() if metric.needs & {"moments", "rows"}
 )
+
+# Scatters of single classes that fit keeps at the most (numbers): 256 MiB.
+_MAX_SCATTER = 2**25
 
 
 class NeuralCollapseScorer(
@@ -79,7 +82,8 @@ class NeuralCollapseScorer(
     rank_ : int
         Rank of the within-class covariance by the rank rule.
     moments_ : ClassMoments
-        Fitted state; after ``fit`` with ``class_weight="balanced"`` that of the
+        Fitted state. With ``class_weight="balanced"`` it has the scatter of each
+        class, or after ``fit``, if those would take more than 256 MiB, belongs to the
         reweighted rows.
     head_ : {None, "lda"} or classifier
         Fitted head.
@@ -112,9 +116,9 @@ class NeuralCollapseScorer(
     >>> data = load_cifar8_features()
     >>> scorer = NeuralCollapseScorer(head=data.head).fit(data.data, data.target)
     >>> round(scorer.metrics_["nc2_etf_error"], 2)
-    0.3
+    0.78
     >>> round(scorer.score(data.X_test, data.y_test), 2)
-    -0.36
+    -0.38
     """
 
     _parameter_constraints: dict = {
@@ -167,12 +171,19 @@ class NeuralCollapseScorer(
             classes, codes = encode_labels(y)
             check_two_classes(classes)
             head = fitted_head(self.head, (X, y, weights))
+            row_weights = weights
             if self.class_weight == "balanced":
-                weights = balanced_weights(codes, len(classes), weights)
-            # The rows carry the class weights: no scatter per class is needed.
-            moments = ClassMoments(device=self.device).update(X, y, weights)
-            self._adopt(moments, head)
-            self._row_metrics = self._measure_rows(X, codes, weights)
+                row_weights = balanced_weights(codes, len(classes), weights)
+            moments = self._new_moments()
+            self._reweighted = False
+            if moments.class_scatter and len(classes) * X.shape[1] ** 2 > _MAX_SCATTER:
+                # Rows that carry the class weights need no scatter per class.
+                moments, weights = ClassMoments(device=self.device), row_weights
+                self._reweighted = True
+            self.moments_ = moments.update(X, y, weights)
+            self.head_ = head
+            self._resolved_head()  # raises if it does not fit the data
+            self._row_metrics = self._measure_rows(X, codes, row_weights)
         return self
 
     @fit_context(prefer_skip_nested_validation=False)
@@ -198,8 +209,10 @@ class NeuralCollapseScorer(
             self._require_labels(y)
             if getattr(self, "_reweighted", False):
                 raise ValueError(
-                    "partial_fit cannot continue a fit with class_weight='balanced', "
-                    "whose rows were reweighted. Use partial_fit for all blocks."
+                    "partial_fit cannot continue this fit: with "
+                    "class_weight='balanced' and so many classes and features it "
+                    "reweighted the rows instead of keeping the scatter of each "
+                    "class. Use partial_fit for all blocks."
                 )
             first = not hasattr(self, "moments_")
             X, y, weights = self._validate_fit(
@@ -307,13 +320,7 @@ class NeuralCollapseScorer(
         head = fitted_head(self.head)
         if head is not None:
             resolve_head(head, moments)
-        self.head_, self._row_metrics = head, {}
-
-    def _adopt(self, moments, head):
-        self.moments_, self.head_ = moments, head
-        self._reweighted = self.class_weight == "balanced"
-        if head is not None:
-            resolve_head(head, moments)  # raises if it does not fit the data
+        self.head_, self._row_metrics, self._reweighted = head, {}, False
 
     def _geometry(self):
         return self.moments_.cached(

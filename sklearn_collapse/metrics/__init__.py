@@ -47,4 +47,5 @@ __all__ = [
     "nc4_agreement",
     "ncm_accuracy",
     "ood_table",
+    "vci",
 ]

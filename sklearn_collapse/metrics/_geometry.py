@@ -116,7 +116,9 @@ class ClassGeometry:
         squares = xp.vecdot(self.means, self.means)
         ones = xp.matrix_transpose(xp.ones_like(self.means[:1, :]))
         noise = float(self.moments.noise(ones)[0]) ** 0.5
-        return max(max(self.means.shape) * self.eps * float(xp.max(squares)) ** 0.5, noise)
+        return max(
+            max(self.means.shape) * self.eps * float(xp.max(squares)) ** 0.5, noise
+        )
 
     @property
     def few_rows(self):
@@ -166,7 +168,9 @@ def geometry_of(X, y, sample_weight=None, class_weight=None):
     X, _ = check_features(X, min_samples=2)
     weights = check_weights(sample_weight, X.shape[0])
     if y is None:
-        raise ValueError("This metric requires y to be passed, but the target y is None.")
+        raise ValueError(
+            "This metric requires y to be passed, but the target y is None."
+        )
     if class_weight == "balanced":
         classes, codes = encode_labels(y)
         weights = balanced_weights(codes, len(classes), weights)

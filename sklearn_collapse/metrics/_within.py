@@ -51,7 +51,7 @@ def nc1_pinv(X, y, *, sample_weight=None, class_weight=None):
     Examples
     --------
     >>> from sklearn_collapse.metrics import nc1_pinv
-    >>> nc1_pinv([[-1.0], [1.0], [4.0], [6.0]] * 2, [0, 0, 1, 1] * 2)
+    >>> round(nc1_pinv([[-1.0], [1.0], [4.0], [6.0]], [0, 0, 1, 1]), 6)
     0.08
     """
     return _nc1_pinv(geometry_of(X, y, sample_weight, class_weight))
@@ -93,7 +93,7 @@ def nc1_trace_ratio(X, y, *, sample_weight=None, class_weight=None):
     Examples
     --------
     >>> from sklearn_collapse.metrics import nc1_trace_ratio
-    >>> nc1_trace_ratio([[-1.0], [1.0], [4.0], [6.0]], [0, 0, 1, 1])
+    >>> round(nc1_trace_ratio([[-1.0], [1.0], [4.0], [6.0]], [0, 0, 1, 1]), 6)
     0.16
     """
     return _nc1_trace_ratio(geometry_of(X, y, sample_weight, class_weight))
@@ -135,7 +135,7 @@ def fisher_ratio(X, y, *, sample_weight=None, class_weight=None):
     Examples
     --------
     >>> from sklearn_collapse.metrics import fisher_ratio
-    >>> fisher_ratio([[-1.0], [1.0], [4.0], [6.0]], [0, 0, 1, 1])
+    >>> round(fisher_ratio([[-1.0], [1.0], [4.0], [6.0]], [0, 0, 1, 1]), 6)
     6.25
     """
     return _fisher_ratio(geometry_of(X, y, sample_weight, class_weight))
@@ -229,7 +229,7 @@ def cdnv(X, y, *, sample_weight=None, class_weight=None, reduction="mean", power
     Examples
     --------
     >>> from sklearn_collapse.metrics import cdnv
-    >>> cdnv([[-1.0], [1.0], [4.0], [6.0]], [0, 0, 1, 1])
+    >>> round(cdnv([[-1.0], [1.0], [4.0], [6.0]], [0, 0, 1, 1]), 6)
     0.04
     """
     if reduction not in ("mean", "max", "grid"):

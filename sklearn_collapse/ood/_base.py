@@ -21,7 +21,7 @@ class MomentsDetector(OutlierMixin, MomentsEstimator):
     """Detector whose scores are a function of class moments.
 
     Subclasses define ``_score_rows(X)``, the scores of validated rows, and may extend
-    ``_learn_from_rows(X, codes_or_none, weights)``, which runs in ``fit`` alone.
+    ``_learn_from_rows(X, y, weights)``, which runs in ``fit`` alone.
     """
 
     _parameter_constraints: dict = {
@@ -85,8 +85,9 @@ class MomentsDetector(OutlierMixin, MomentsEstimator):
             )
             self._continue_moments(X, y, weights)
             self._labelled = y is not None
-            vars(self).pop("offset_", None)
-            self._forget_rows()
+            for name in ("offset_", "_fourth"):  # they need all rows
+                if hasattr(self, name):
+                    delattr(self, name)
         return self
 
     def calibrate(self, X, sample_weight=None):
@@ -195,14 +196,13 @@ class MomentsDetector(OutlierMixin, MomentsEstimator):
         check_is_fitted(self, "moments_")
         return self.moments_.means_
 
+    _left_by_fit = (*MomentsEstimator._left_by_fit, "offset_", "_fourth")
+
     def _check_moments(self, moments):
         self._labelled = moments.labelled
 
     def _learn_from_rows(self, X, y, weights):
         """Learn what the moments do not hold."""
-
-    def _forget_rows(self):
-        """Drop what `_learn_from_rows` learned."""
 
     def _calibrate(self, X, weights):
         scores = to_numpy(self._score_rows(X)).astype(float)

@@ -272,9 +272,6 @@ class MahalanobisDetector(MomentsDetector):
             )
         }
 
-    def _forget_rows(self):
-        vars(self).pop("_fourth", None)
-
 
 def _root(spectrum, floor, level, xp):
     """Root of the floored inverse, the floor, and the condition it leaves."""

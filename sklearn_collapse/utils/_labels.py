@@ -111,7 +111,11 @@ def shorten(classes, limit=8):
 
 def _from_objects(y):
     """Array of a sequence; labels of one kind get that kind's dtype."""
-    values = list(y) if not hasattr(y, "tolist") else y.tolist()
+    if not isinstance(y, (list, tuple)):
+        y = np.asarray(y)
+        if y.dtype.kind != "O":
+            return y
+    values = y.tolist() if isinstance(y, np.ndarray) else list(y)
     kinds = {type(v) for v in values}
     plain = all(issubclass(k, (str, numbers.Number, np.generic)) for k in kinds)
     numeric = all(issubclass(k, (numbers.Number, np.number, np.bool_)) for k in kinds)

@@ -124,7 +124,7 @@ def check_weights(sample_weight, n):
     """
     if sample_weight is None:
         return None
-    if isinstance(sample_weight, numbers.Number):
+    if isinstance(sample_weight, numbers.Real):
         weights = np.full(n, float(sample_weight))
     else:
         weights = np.asarray(to_numpy(sample_weight), dtype=float)
@@ -171,8 +171,8 @@ def _check_foreign(X, min_samples, estimator_name=None):
     xp = namespace(X)
     if X.ndim != 2:
         raise ValueError(
-            f"Expected 2D array, got {X.ndim}D array of shape {tuple(X.shape)} instead. "
-            f"Reshape your data to (n_samples, n_features)."
+            f"Expected 2D array, got {X.ndim}D array of shape {tuple(X.shape)} "
+            f"instead. Reshape your data to (n_samples, n_features)."
         )
     if xp.isdtype(X.dtype, "complex floating"):
         raise ValueError("Complex data not supported: X must be real.")

@@ -1,0 +1,1 @@
+"""The report: a network's collapse and its out-of-distribution detection."""

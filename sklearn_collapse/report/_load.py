@@ -1,0 +1,207 @@
+"""Read features from files: every problem is one line that names the file."""
+
+import zipfile
+from dataclasses import dataclass, field
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from sklearn_collapse.heads import LinearHead
+
+_KEYS = "X and y, optionally X_test, y_test, W, b, classes"
+
+
+class ReportError(Exception):
+    """A problem with the input, in one line."""
+
+
+@dataclass
+class FeatureSet:
+    """Features to report on."""
+
+    name: str
+    X: np.ndarray
+    y: np.ndarray
+    X_test: np.ndarray
+    y_test: np.ndarray
+    split: str
+    head: LinearHead | None = None
+    ood: dict = field(default_factory=dict)
+
+
+def bundled():
+    """Return the features that come with the package."""
+    from sklearn_collapse.datasets import load_cifar8_features
+
+    data = load_cifar8_features()
+    names = data.target_names
+    return FeatureSet(
+        name="bundled: eight classes of CIFAR-10, a small residual network",
+        X=data.data,
+        y=names[data.target],
+        X_test=data.X_test,
+        y_test=names[data.y_test],
+        split="test rows come with the features",
+        head=LinearHead(data.coef, data.intercept, classes=names),
+        ood=dict(data.ood),
+    )
+
+
+def from_files(features, labels, ood, test_size, seed):
+    """Read features, labels and out-of-distribution sets.
+
+    Parameters
+    ----------
+    features : str
+        ``.npz`` file, or ``.npy`` file together with ``labels``.
+    labels : str or None
+        ``.npy`` file of labels.
+    ood : list of str
+        ``NAME=FILE``.
+    test_size : float
+        Share of the rows that is held out if the file has no test rows.
+    seed : int
+        Seed of that split.
+
+    Returns
+    -------
+    FeatureSet
+    """
+    arrays = _read(features)
+    if labels is not None:
+        arrays = {"X": _only(arrays, features, "X"), "y": _only(_read(labels), labels)}
+    missing = [key for key in ("X", "y") if key not in arrays]
+    if missing:
+        hint = " Pass the labels as a second .npy file." if ".npy" in features else ""
+        raise ReportError(
+            f"{features}: missing {' and '.join(missing)} (found "
+            f"{', '.join(sorted(arrays)) or 'nothing'}; expected {_KEYS}).{hint}"
+        )
+    X, y = _rows(arrays["X"], features, "X"), arrays["y"]
+    _check_labels(y, X, labels or features, "y")
+    if ("X_test" in arrays) != ("y_test" in arrays):
+        raise ReportError(f"{features}: X_test and y_test only come together.")
+    if "X_test" in arrays:
+        X_test, y_test = _rows(arrays["X_test"], features, "X_test"), arrays["y_test"]
+        _check_labels(y_test, X_test, features, "y_test")
+        _check_width(X_test, X, features, "X_test")
+        unknown = sorted(set(y_test.tolist()) - set(y.tolist()), key=str)
+        if unknown:
+            raise ReportError(
+                f"{features}: y_test has labels that y lacks: {unknown[:5]}."
+            )
+        split = "test rows come with the features"
+    else:
+        X, X_test, y, y_test = _split(X, y, features, test_size, seed)
+        split = (
+            f"test rows are a stratified {test_size:.0%} of the file (seed {seed}); "
+            f"nothing was fitted on them"
+        )
+    head = _head(arrays, X, y, features)
+    sets = dict(_ood_set(item, X) for item in ood)
+    return FeatureSet(features, X, y, X_test, y_test, split, head, sets)
+
+
+def _read(path):
+    """Arrays of an .npz file, or {"array": …} of an .npy file."""
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return {"array": loaded}
+        with loaded:
+            return {key: loaded[key] for key in loaded.files}
+    except FileNotFoundError:
+        raise ReportError(f"{path}: no such file.") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        if "allow_pickle" in str(error):
+            reason = "it holds pickled objects, which are never loaded"
+        else:
+            reason = str(error).splitlines()[0] if str(error) else "unreadable"
+        raise ReportError(
+            f"{path}: cannot be read as .npy or .npz: {reason}. Save plain arrays with "
+            f"numpy.save or numpy.savez."
+        ) from None
+
+
+def _only(arrays, path, key=None):
+    """Return the one array of a file that holds one."""
+    if len(arrays) == 1:
+        return next(iter(arrays.values()))
+    if key in arrays:
+        return arrays[key]
+    raise ReportError(f"{path}: holds {sorted(arrays)}, expected one array.")
+
+
+def _rows(X, path, key):
+    if X.ndim != 2 or X.dtype.kind not in "fiub" or 0 in X.shape:
+        raise ReportError(
+            f"{path}: {key} must be numbers of shape (n_samples, n_features), got "
+            f"{X.dtype} of shape {X.shape}."
+        )
+    finite = np.isfinite(X).all(axis=1)
+    if not finite.all():
+        raise ReportError(
+            f"{path}: {key} contains NaN or infinity, first in row "
+            f"{int(np.argmin(finite))}."
+        )
+    # Sums over float16 features would overflow; the file's rounding stays known.
+    return X.astype(np.float32) if X.dtype == np.float16 else X
+
+
+def _check_labels(y, X, path, key):
+    if y.ndim != 1 or len(y) != len(X):
+        raise ReportError(
+            f"{path}: {key} must have shape ({len(X)},), one label per row of X, got "
+            f"{y.shape}."
+        )
+
+
+def _check_width(X, reference, path, key):
+    if X.shape[1] != reference.shape[1]:
+        raise ReportError(
+            f"{path}: {key} has {X.shape[1]} features, but X has {reference.shape[1]}."
+        )
+
+
+def _split(X, y, path, test_size, seed):
+    """Stratified split; a class with one row stays in training."""
+    classes, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
+    alone = counts[codes] < 2
+    rows = np.flatnonzero(~alone)
+    try:
+        train, test = train_test_split(
+            rows, test_size=test_size, stratify=codes[rows], random_state=seed
+        )
+    except ValueError as error:
+        raise ReportError(
+            f"{path}: {len(rows)} rows in {len(classes)} classes cannot be split into "
+            f"training and test rows: {error} Save X_test and y_test in the file."
+        ) from None
+    train = np.sort(np.concatenate([train, np.flatnonzero(alone)]))
+    test = np.sort(test)
+    return X[train], X[test], y[train], y[test]
+
+
+def _head(arrays, X, y, path):
+    if "W" not in arrays:
+        return None
+    weights = arrays["W"]
+    classes = np.unique(y)
+    n_rows = weights.shape[0] if weights.ndim else 0
+    if "classes" in arrays:
+        classes = arrays["classes"]
+    elif classes.dtype.kind in "iu" and n_rows > classes[-1] >= 0 <= classes[0]:
+        classes = np.arange(n_rows)
+    try:
+        return LinearHead(weights, arrays.get("b"), classes=classes).fit(X, y)
+    except (ValueError, TypeError) as error:
+        raise ReportError(f"{path}: W and b do not fit X and y: {error}") from None
+
+
+def _ood_set(item, X):
+    name, found, path = item.partition("=")
+    if not found or not name or not path:
+        raise ReportError(f"--ood {item}: expected NAME=FILE.")
+    rows = _rows(_only(_read(path), path, "X"), path, "X")
+    _check_width(rows, X, path, "X")
+    return name, rows

@@ -1,0 +1,144 @@
+"""The report as text for a terminal, and as JSON."""
+
+import json
+import math
+
+from sklearn_collapse.metrics import METRICS
+
+_MEANING = {
+    "nc1_pinv": "tr(S_W S_B^+) / C",
+    "nc1_trace_ratio": "tr S_W / tr S_B",
+    "fisher_ratio": "tr(S_W^-1 S_B)",
+    "cdnv": "class-distance normalised variance",
+    "vci": "variability collapse index",
+    "nc2_equinorm": "spread of the means' norms",
+    "nc2_equiangularity": "spread of the means' angles",
+    "nc2_max_angle": "angles against -1 / (C - 1)",
+    "nc2_etf_error": "distance from a simplex ETF",
+    "gnc2_uniformity": "hyperspherical uniformity",
+    "gof_off_diagonal": "off-diagonal share, uncentred",
+    "nc3_self_duality": "head against class means",
+    "nc3_uniform_duality": "spread of head-mean cosines",
+    "nc3_product": "head times means against simplex",
+    "nc4_agreement": "head agrees with nearest mean",
+    "ncm_accuracy": "accuracy of the nearest mean",
+}
+_ARROW = {"lower": "v", "higher": "^"}
+
+
+def as_text(report):
+    """Format the report.
+
+    Parameters
+    ----------
+    report : dict
+        Of `compute`.
+
+    Returns
+    -------
+    str
+    """
+    parts = [_data(report["data"]), _collapse(report["collapse"])]
+    parts.append(_ood(report))
+    parts += [f"Note: {note}" for note in report["notes"]]
+    return "\n\n".join(parts)
+
+
+def as_json(report):
+    """Write the report's numbers as strict JSON; nan and inf become strings."""
+    return json.dumps(_plain(report), indent=2, allow_nan=False)
+
+
+def _data(data):
+    low, high = data["rows_per_class"]
+    per_class = f"{low}" if low == high else f"{low} to {high}"
+    accuracy = data["head_accuracy_test"]
+    lines = [
+        f"Features   {data['name']}",
+        f"rows       {data['n_train']} training, {data['n_test']} test; "
+        f"{data['split']}",
+        f"features   {data['n_features']} ({data['dtype']}), "
+        f"{data['constant_features']} constant; within-class rank "
+        f"{data['within_rank']}",
+        f"classes    {data['n_classes']}, {per_class} training rows each",
+        "head       none"
+        if accuracy is None
+        else f"head       test accuracy {accuracy:.3f}",
+    ]
+    return "\n".join(lines)
+
+
+def _collapse(collapse):
+    weight = collapse["class_weight"] or "none"
+    rows = []
+    for name, value in collapse["train"].items():
+        held_out = collapse["held_out"].get(name)
+        rows.append(
+            [
+                name,
+                _ARROW[METRICS[name].direction],
+                _number(value),
+                "" if held_out is None else _number(held_out),
+                _MEANING[name],
+            ]
+        )
+    table = _table(["metric", "", "training", "test", "what it is"], rows, "lcrrl")
+    etf, balanced = (
+        _number(collapse["train"]["nc2_etf_error"]),
+        _number(collapse["nc2_etf_error_balanced"]),
+    )
+    return (
+        f"Neural collapse (class_weight {weight}; ^ higher, v lower is more "
+        f"collapsed; test = about the training means)\n{table}\n\n"
+        f"ETF error  {etf} (0 = simplex ETF; {balanced} with balanced classes)"
+    )
+
+
+def _ood(report):
+    if not report["ood"]:
+        return "Out of distribution: no sets given (--ood NAME=FILE)."
+    sizes = report["data"]["ood_rows"]
+    rows = [
+        [
+            row["set"],
+            str(sizes[row["set"]]),
+            row["detector"],
+            *(f"{100 * row[key]:.1f}" for key in ("auroc", "fpr95_id", "fpr95_ood")),
+        ]
+        for row in sorted(report["ood"], key=lambda row: list(sizes).index(row["set"]))
+    ]
+    head = ["set", "rows", "detector", "AUROC", "FPR95 id", "FPR95 ood"]
+    return (
+        "Out of distribution against the test rows (%; FPR95 id: in-distribution is "
+        f"the positive class, ood: OOD is)\n{_table(head, rows, 'lrlrrr')}"
+    )
+
+
+def _table(head, rows, align):
+    """Columns padded to their widest cell; a repeated first cell is left empty."""
+    widths = [max(len(row[k]) for row in [head, *rows]) for k in range(len(head))]
+    lines, before = [], None
+    for row in [head, *rows]:
+        cells = row if row[0] != before else ["", *row[1:]]
+        before = row[0]
+        pads = zip(cells, widths, align, strict=True)
+        text = [f"{c:>{w}}" if a == "r" else f"{c:<{w}}" for c, w, a in pads]
+        lines.append("  ".join(text).rstrip())
+    lines.insert(1, "-" * max(len(line) for line in lines))
+    return "\n".join(lines)
+
+
+def _number(value):
+    if not math.isfinite(value):
+        return str(value)
+    return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 else f"{value:.3g}"
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value

@@ -1,0 +1,140 @@
+"""The command line: ``sklearn-collapse report``."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from sklearn_collapse import __version__
+
+
+def main(argv=None):
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : list of str, default=None
+        Arguments; by default those of the process.
+
+    Returns
+    -------
+    int
+        Exit code: 0, or 2 with one line on standard error.
+    """
+    arguments = _parser().parse_args(argv)
+    # scikit-learn takes a second to import: not for --help.
+    from sklearn_collapse.report._compute import compute
+    from sklearn_collapse.report._load import ReportError, bundled, from_files
+    from sklearn_collapse.report._text import as_json, as_text
+
+    try:
+        if arguments.features is None:
+            if arguments.ood:
+                raise ReportError("--ood needs FEATURES: the bundled ones bring sets.")
+            features = bundled()
+        else:
+            features = from_files(
+                arguments.features,
+                arguments.labels,
+                arguments.ood,
+                arguments.test_size,
+                arguments.seed,
+            )
+        report = _compute(compute, features, arguments, ReportError)
+        if arguments.json is not None:
+            _write(as_json(report), arguments.json, ReportError)
+        if arguments.json != "-":
+            print(as_text(report))
+    except ReportError as error:
+        print(f"sklearn-collapse: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="sklearn-collapse",
+        description="Geometry of learned representations.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    report = commands.add_parser(
+        "report",
+        help="collapse metrics and out-of-distribution table of extracted features",
+        description="Print the collapse metrics of extracted features and how well "
+        "Mahalanobis detectors tell out-of-distribution sets from their test rows. "
+        "Without FEATURES the bundled features of a real network are used.",
+    )
+    report.add_argument(
+        "features",
+        metavar="FEATURES",
+        nargs="?",
+        help=".npz with X, y and optionally X_test, y_test, W, b, classes; or .npy",
+    )
+    report.add_argument(
+        "labels", metavar="LABELS", nargs="?", help=".npy of labels, if X is an .npy"
+    )
+    report.add_argument(
+        "--ood",
+        metavar="NAME=FILE",
+        action="append",
+        default=[],
+        help="out-of-distribution features, .npy or .npz with X; may be repeated",
+    )
+    report.add_argument(
+        "--json", metavar="FILE", help="write the numbers as JSON; - prints only them"
+    )
+    report.add_argument(
+        "--class-weight",
+        choices=["balanced"],
+        help="weigh classes alike (default: by their rows)",
+    )
+    report.add_argument(
+        "--test-size",
+        type=_share,
+        default=0.2,
+        metavar="SHARE",
+        help="share held out if the file has no test rows (default: 0.2)",
+    )
+    report.add_argument(
+        "--seed", type=int, default=0, help="seed of that split (default: 0)"
+    )
+    return parser
+
+
+def _share(text):
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"must lie between 0 and 1, got {text}")
+    return value
+
+
+def _compute(compute, features, arguments, error_type):
+    try:
+        return compute(
+            features, class_weight=arguments.class_weight, progress=_Progress()
+        )
+    except (ValueError, TypeError) as error:
+        message = " ".join(str(error).split())
+        raise error_type(f"{features.name}: {message}") from error
+
+
+def _write(text, target, error_type):
+    if target == "-":
+        print(text)
+        return
+    try:
+        Path(target).write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise error_type(f"{target}: cannot be written: {error.strerror}.") from error
+
+
+class _Progress:
+    """Say on standard error, if somebody watches, what is being done."""
+
+    def __call__(self, text):
+        if sys.stderr.isatty():
+            print(f"… {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
