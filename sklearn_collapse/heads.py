@@ -15,6 +15,7 @@ from sklearn_collapse.utils._arrays import (
     namespace,
     to_numpy,
 )
+from sklearn_collapse.utils._finite import check_finite
 from sklearn_collapse.utils._labels import (
     encode_known,
     encode_labels,
@@ -24,7 +25,6 @@ from sklearn_collapse.utils._labels import (
 from sklearn_collapse.utils._validation import (
     check_coef,
     check_features,
-    check_finite,
 )
 
 

@@ -17,13 +17,12 @@ from sklearn_collapse.utils._arrays import (
     place_of,
     to_numpy,
 )
+from sklearn_collapse.utils._finite import check_finite, raise_nonfinite
 from sklearn_collapse.utils._labels import encode_labels, positions, shorten, unite
 from sklearn_collapse.utils._validation import (
     check_features,
-    check_finite,
     check_lengths,
     check_weights,
-    raise_nonfinite,
 )
 
 _FORMAT_VERSION = 1

@@ -22,7 +22,7 @@ from sklearn_collapse.utils._arrays import (
     is_foreign,
     to_numpy,
 )
-from sklearn_collapse.utils._validation import check_finite
+from sklearn_collapse.utils._finite import check_finite
 
 
 class ClassMetric(NamedTuple):

@@ -1,0 +1,43 @@
+"""Refuse NaN and infinity, naming the first row that holds one."""
+
+import numpy as np
+
+from sklearn_collapse.utils._arrays import block_rows, namespace, to_numpy
+
+
+def check_finite(X, squares_in=None):
+    """Raise if X holds NaN or infinity, naming the first row.
+
+    ``squares_in`` names a dtype in which the squares must not overflow either.
+    """
+    xp = namespace(X)
+    values = X if squares_in is None else xp.astype(X, getattr(xp, squares_in)) ** 2
+    # A sum is one fast pass: it is finite unless an entry is not (or it overflows).
+    if not bool(xp.isfinite(xp.sum(values))):
+        raise_nonfinite(X, overflow=squares_in is not None)
+
+
+def raise_nonfinite(X, *, overflow=True):
+    """Find the first row with NaN or infinity and raise.
+
+    If all entries are finite, their squares overflow: with ``overflow`` that raises.
+    """
+    xp = namespace(X)
+    step = block_rows(X.shape[1], X.shape[0])
+    for start in range(0, X.shape[0], step):
+        finite = xp.isfinite(X[start : start + step, :])
+        bad = to_numpy(xp.any(~finite, axis=1))
+        if bad.any():
+            row = start + int(np.argmax(bad))
+            values = to_numpy(X[row : row + 1, :])[0]
+            column = int(np.argmax(~np.isfinite(values)))
+            kind = "NaN" if np.isnan(values[column]) else "infinity (inf)"
+            raise ValueError(
+                f"Input X contains {kind}: first in row {row}, column {column}. "
+                f"Only finite features are allowed: drop or impute such rows."
+            )
+    if overflow:
+        raise ValueError(
+            "Input X holds values so large that their squares overflow. Rescale the "
+            "features."
+        )

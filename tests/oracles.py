@@ -1,0 +1,253 @@
+"""The obviously right, slow version of every formula: NumPy, float64, loops.
+
+Nothing here imports the library. Covariances have normaliser n unless they say so.
+"""
+
+import numpy as np
+
+
+def class_moments(X, y, weights=None):
+    """Counts, means, pooled scatter, traces and scatters of the classes."""
+    X = np.asarray(X, dtype=float)
+    weights = np.ones(len(X)) if weights is None else np.asarray(weights, dtype=float)
+    classes, counts, means, scatters = [], [], [], []
+    for c in np.unique(y):
+        rows = [i for i in range(len(X)) if y[i] == c and weights[i] > 0]
+        if not rows:
+            continue
+        n = sum(weights[i] for i in rows)
+        mean = sum(weights[i] * X[i] for i in rows) / n
+        scatter = sum(weights[i] * np.outer(X[i] - mean, X[i] - mean) for i in rows)
+        classes.append(c)
+        counts.append(n)
+        means.append(mean)
+        scatters.append(scatter)
+    scatters = np.array(scatters)
+    traces = np.array([np.trace(s) for s in scatters])
+    return {
+        "classes": np.array(classes),
+        "counts": np.array(counts),
+        "means": np.array(means),
+        "scatter": scatters.sum(axis=0),
+        "traces": traces,
+        "class_scatter": scatters,
+    }
+
+
+def covariances(X, y, class_weight=None):
+    """Shares p_c, centred means, within-class and between-class covariance."""
+    m = class_moments(X, y)
+    n_classes = len(m["counts"])
+    p = m["counts"] / m["counts"].sum()
+    if class_weight == "balanced":
+        p = np.full(n_classes, 1 / n_classes)
+    mean = sum(p[c] * m["means"][c] for c in range(n_classes))
+    centred = np.array([mu - mean for mu in m["means"]])
+    within = sum(
+        p[c] * m["class_scatter"][c] / m["counts"][c] for c in range(n_classes)
+    )
+    between = sum(p[c] * np.outer(centred[c], centred[c]) for c in range(n_classes))
+    return p, centred, within, between
+
+
+def nc1_pinv(X, y, class_weight=None):
+    _, centred, within, between = covariances(X, y, class_weight)
+    return np.trace(within @ np.linalg.pinv(between, rcond=1e-10)) / len(centred)
+
+
+def nc1_trace_ratio(X, y, class_weight=None):
+    _, _, within, between = covariances(X, y, class_weight)
+    return np.trace(within) / np.trace(between)
+
+
+def fisher_ratio(X, y, class_weight=None):
+    """For a within-class covariance of full rank."""
+    _, _, within, between = covariances(X, y, class_weight)
+    return np.trace(np.linalg.solve(within, between))
+
+
+def vci(X, y, class_weight=None):
+    """By its definition; for a total covariance of full rank."""
+    _, _, within, between = covariances(X, y, class_weight)
+    rank = np.linalg.matrix_rank(between, tol=1e-10 * np.trace(between))
+    return 1 - np.trace(np.linalg.solve(within + between, between)) / rank
+
+
+def one_minus_r2(X, y):
+    """1 - R^2 of the least-squares probe on one-hot labels, with intercept."""
+    X = np.asarray(X, dtype=float)
+    onehot = np.array([[float(label == c) for c in np.unique(y)] for label in y])
+    design = np.hstack([X - X.mean(axis=0), np.ones((len(X), 1))])
+    solution = np.linalg.lstsq(design, onehot, rcond=None)[0]
+    residual = ((onehot - design @ solution) ** 2).sum()
+    return residual / ((onehot - onehot.mean(axis=0)) ** 2).sum()
+
+
+def cdnv_grid(X, y, power=2):
+    m = class_moments(X, y)
+    n_classes = len(m["counts"])
+    grid = np.zeros((n_classes, n_classes))
+    for i in range(n_classes):
+        for j in range(n_classes):
+            if i != j:
+                var = m["traces"][i] / m["counts"][i] + m["traces"][j] / m["counts"][j]
+                distance = np.sqrt(((m["means"][i] - m["means"][j]) ** 2).sum())
+                grid[i, j] = var / (2 * distance**power)
+    return grid
+
+
+def off_diagonal(matrix):
+    n = len(matrix)
+    return np.array([matrix[i, j] for i in range(n) for j in range(n) if i != j])
+
+
+def cdnv(X, y, class_weight=None):
+    return off_diagonal(cdnv_grid(X, y)).mean()
+
+
+def cosines(centred):
+    n = len(centred)
+    return np.array(
+        [
+            [
+                centred[i]
+                @ centred[j]
+                / np.sqrt((centred[i] @ centred[i]) * (centred[j] @ centred[j]))
+                for j in range(n)
+            ]
+            for i in range(n)
+        ]
+    )
+
+
+def nc2_equinorm(X, y, class_weight=None):
+    _, centred, _, _ = covariances(X, y, class_weight)
+    norms = np.array([np.sqrt(m @ m) for m in centred])
+    return norms.std() / norms.mean()
+
+
+def nc2_equiangularity(X, y, class_weight=None):
+    _, centred, _, _ = covariances(X, y, class_weight)
+    return off_diagonal(cosines(centred)).std()
+
+
+def nc2_max_angle(X, y, class_weight=None):
+    _, centred, _, _ = covariances(X, y, class_weight)
+    return np.abs(off_diagonal(cosines(centred)) + 1 / (len(centred) - 1)).mean()
+
+
+def simplex_gram(n_classes):
+    gram = np.eye(n_classes) - np.ones((n_classes, n_classes)) / n_classes
+    return gram / np.sqrt(n_classes - 1)
+
+
+def nc2_etf_error(X, y, class_weight=None):
+    _, centred, _, _ = covariances(X, y, class_weight)
+    gram = centred @ centred.T
+    gap = gram / np.linalg.norm(gram) - simplex_gram(len(centred))
+    return np.linalg.norm(gap)
+
+
+def gnc2_uniformity(X, y, class_weight=None):
+    _, centred, _, _ = covariances(X, y, class_weight)
+    units = [m / np.sqrt(m @ m) for m in centred]
+    kernel = [
+        -np.log(np.sqrt(((units[i] - units[j]) ** 2).sum()))
+        for i in range(len(units))
+        for j in range(len(units))
+        if i != j
+    ]
+    return np.mean(kernel)
+
+
+def gof_off_diagonal(X, y, class_weight=None):
+    means = class_moments(X, y)["means"]
+    gram = means @ means.T
+    return 1 - sum(gram[c, c] ** 2 for c in range(len(means))) / (gram**2).sum()
+
+
+def nc3_self_duality(X, y, W, class_weight=None):
+    _, centred, _, _ = covariances(X, y, class_weight)
+    return np.linalg.norm(W / np.linalg.norm(W) - centred / np.linalg.norm(centred))
+
+
+def nc3_uniform_duality(X, y, W, class_weight=None):
+    _, centred, _, _ = covariances(X, y, class_weight)
+    angles = [
+        w @ m / np.sqrt((w @ w) * (m @ m)) for w, m in zip(W, centred, strict=True)
+    ]
+    return np.var(angles)
+
+
+def nc3_product(X, y, W, class_weight=None):
+    _, centred, _, _ = covariances(X, y, class_weight)
+    product = W @ centred.T
+    gap = product / np.linalg.norm(product) - simplex_gram(len(centred))
+    return np.linalg.norm(gap)
+
+
+def nearest_mean(X, means):
+    """Position of the nearest mean of each row."""
+    X = np.asarray(X, dtype=float)
+    return np.array([np.argmin([((x - mu) ** 2).sum() for mu in means]) for x in X])
+
+
+def ncm_accuracy(X, y, class_weight=None):
+    m = class_moments(X, y)
+    nearest = m["classes"][nearest_mean(X, m["means"])]
+    return _share(nearest == np.asarray(y), y, class_weight)
+
+
+def nc4_agreement(X, y, W, b, class_weight=None):
+    """For a head whose rows are the sorted classes."""
+    m = class_moments(X, y)
+    nearest = nearest_mean(X, m["means"])
+    chosen = np.array([np.argmax(W @ x + b) for x in np.asarray(X, dtype=float)])
+    return _share(nearest == chosen, y, class_weight)
+
+
+def _share(hits, y, class_weight):
+    if class_weight is None:
+        return np.mean(hits)
+    y = np.asarray(y)
+    return np.mean([np.mean(hits[y == c]) for c in np.unique(y)])
+
+
+def mahalanobis(X_train, y, X, *, relative=False, normalize=False, shrinkage=0.0):
+    """Scores for covariances of full rank; y=None is one class."""
+    X_train, X = np.asarray(X_train, dtype=float), np.asarray(X, dtype=float)
+    if normalize:
+        X_train = np.array([x / np.sqrt(x @ x) for x in X_train])
+        X = np.array([x / np.sqrt(x @ x) for x in X])
+    y = np.zeros(len(X_train)) if y is None else np.asarray(y)
+    m = class_moments(X_train, y)
+    precision = np.linalg.inv(shrunk(m["scatter"] / len(X_train), shrinkage))
+    mean = X_train.mean(axis=0)
+    total = sum(np.outer(x - mean, x - mean) for x in X_train) / len(X_train)
+    background = np.linalg.inv(shrunk(total, shrinkage))
+    scores = []
+    for x in X:
+        nearest = min((x - mu) @ precision @ (x - mu) for mu in m["means"])
+        rest = (x - mean) @ background @ (x - mean) if relative else 0.0
+        scores.append(-(nearest - rest))
+    return np.array(scores)
+
+
+def shrunk(covariance, share):
+    d = len(covariance)
+    return (1 - share) * covariance + share * np.trace(covariance) / d * np.eye(d)
+
+
+def auroc(inside, outside):
+    """Share of pairs in the right order, ties half."""
+    wins = sum(float(a > b) + 0.5 * float(a == b) for a in inside for b in outside)
+    return wins / (len(inside) * len(outside))
+
+
+def fpr_at_tpr(positives, negatives, tpr=0.95):
+    """Smallest share of accepted negatives among all thresholds that reach tpr."""
+    best = 1.0
+    for threshold in set(positives):
+        if np.mean([s >= threshold for s in positives]) >= tpr - 1e-12:
+            best = min(best, np.mean([s >= threshold for s in negatives]))
+    return best
