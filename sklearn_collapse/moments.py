@@ -5,12 +5,16 @@ from typing import Any
 import numpy as np
 
 from sklearn_collapse._linalg._moments import Moments, NonFiniteError, gather, merge
-from sklearn_collapse._linalg._spectrum import eigh_by_rank, input_noise
+from sklearn_collapse._moments_checks import (
+    check_allowed,
+    check_block,
+    check_mergeable,
+)
+from sklearn_collapse._moments_derived import DerivedMoments
 from sklearn_collapse.utils._arrays import (
     Rows,
     as_like,
     block_rows,
-    device_of,
     input_eps,
     is_memmap,
     namespace,
@@ -18,7 +22,7 @@ from sklearn_collapse.utils._arrays import (
     to_numpy,
 )
 from sklearn_collapse.utils._finite import check_finite, raise_nonfinite
-from sklearn_collapse.utils._labels import encode_labels, positions, shorten, unite
+from sklearn_collapse.utils._labels import encode_labels, positions, unite
 from sklearn_collapse.utils._validation import (
     check_features,
     check_lengths,
@@ -30,7 +34,7 @@ _PRODUCTS = {"double": "float64", "single": "float32"}
 _MEMMAP_ROWS = 2**18
 
 
-class ClassMoments:
+class ClassMoments(DerivedMoments):
     """Counts, means and pooled within-class scatter of labelled rows.
 
     Gathered in one pass over any stream of blocks, in any order, and mergeable, so
@@ -174,7 +178,7 @@ class ClassMoments:
         X, names = check_features(X)
         classes, codes = self._encode(X, y)
         weights = check_weights(sample_weight, X.shape[0])
-        self._check_block(X, names, labelled=y is not None)
+        check_block(self, X, names, labelled=y is not None)
         if weights is not None and not weights.all():
             kept = np.flatnonzero(weights)
             X = namespace(X).take(X, as_like(kept, X), axis=0)
@@ -268,11 +272,11 @@ class ClassMoments:
         """
         if not isinstance(other, ClassMoments):
             raise TypeError(f"Only ClassMoments can be merged, got {type(other)}.")
-        self._check_mergeable(other)
+        check_mergeable(self, other)
         self._flush()
         other._flush()
         if self._allowed is not None and other._labels is not None:
-            self._check_allowed(other._labels)
+            check_allowed(self, other._labels)
         if other._moments is not None:
             self._add(other._labels, other._moments)
             self._names = self._names if self._names is not None else other._names
@@ -346,17 +350,6 @@ class ClassMoments:
         return scatter
 
     @property
-    def n_samples_(self):
-        """Sum of all weights."""
-        return float(self._gathered().counts.sum())
-
-    @property
-    def mean_(self):
-        """Mean of all rows."""
-        moments = self._gathered()
-        return namespace(moments.means).matmul(self._shares(), moments.means)
-
-    @property
     def dtype_(self):
         """Precision of the products."""
         return _PRODUCTS[self.precision]
@@ -366,6 +359,12 @@ class ClassMoments:
         """Coarsest dtype that was handed in."""
         self._gathered()
         return self._input[0]
+
+    @property
+    def input_eps_(self):
+        """Spacing of that dtype at 1."""
+        self._gathered()
+        return self._input[1]
 
     @property
     def device_(self):
@@ -383,62 +382,6 @@ class ClassMoments:
     def feature_names_(self):
         """Column names or None."""
         return self._names
-
-    def within_covariance(self, ddof=0):
-        """Pooled within-class covariance, scatter / (n - ddof).
-
-        Parameters
-        ----------
-        ddof : float, default=0
-            The number of classes gives the unbiased estimate.
-
-        Returns
-        -------
-        array of shape (d, d)
-        """
-        return self.scatter_ / self._degrees(ddof)
-
-    def between_covariance(self, class_weight=None):
-        """Covariance of the class means, sum_c p_c (mean_c - mean)(mean_c - mean)^T.
-
-        Parameters
-        ----------
-        class_weight : {None, "balanced"}, default=None
-            None weighs class c by p_c = n_c / n, "balanced" by 1 / C, in the mean of
-            the means as well.
-
-        Returns
-        -------
-        array of shape (d, d)
-        """
-        root = self.between_root(class_weight)
-        xp = namespace(root)
-        return xp.matmul(xp.matrix_transpose(root), root)
-
-    def total_covariance(self, ddof=0):
-        """Covariance of all rows, within plus between.
-
-        Parameters
-        ----------
-        ddof : float, default=0
-            The sum of squares is divided by n - ddof.
-
-        Returns
-        -------
-        array of shape (d, d)
-        """
-        between = self.n_samples_ * self.between_covariance()
-        return (self.scatter_ + between) / self._degrees(ddof)
-
-    def second_moment(self):
-        """Mean of x x^T over the rows, about the origin.
-
-        Returns
-        -------
-        array of shape (d, d)
-        """
-        mean = self.mean_
-        return self.total_covariance() + mean[:, None] * mean[None, :]
 
     def to_dict(self):
         """Plain arrays under fixed names, for savez, Arrow or a remote call.
@@ -519,88 +462,6 @@ class ClassMoments:
         """Leave derived arrays out of pickles."""
         return {**self.__dict__, "_cache": {}}
 
-    # -- for the estimators ----------------------------------------------------------
-
-    def cached(self, key, compute):
-        """Return ``compute()``, computed once until the moments change."""
-        self._gathered()
-        if key not in self._cache:
-            self._cache[key] = compute()
-        return self._cache[key]
-
-    def spectrum(self, which="within", shrinkage=0.0, rank_tol=None):
-        """Eigendecomposition of a covariance (normaliser n) with its rank decided.
-
-        Parameters
-        ----------
-        which : {"within", "total"}, default="within"
-            Within-class covariance, or that of all rows.
-        shrinkage : float, default=0.0
-            Share of the multiple of the identity that the covariance is mixed with.
-        rank_tol : float, default=None
-            Overrides the rank rule, relative to the largest eigenvalue.
-
-        Returns
-        -------
-        Spectrum
-        """
-        return self.cached(
-            ("spectrum", which, shrinkage, rank_tol),
-            lambda: self._spectrum(which, shrinkage, rank_tol),
-        )
-
-    def noise(self, squared_vectors):
-        """Variance that rounding of the input may put into unit directions."""
-        xp = namespace(squared_vectors)
-        # The diagonal alone: mean of x_j^2.
-        shares, means = self._shares(), self.means_
-        square = xp.linalg.diagonal(self.scatter_) / self.n_samples_
-        square = square + xp.matmul(shares, means**2)
-        return input_noise(squared_vectors, square, self.n_samples_, self._input[1], xp)
-
-    def _spectrum(self, which, shrinkage, rank_tol):
-        if which == "within":
-            covariance = self.within_covariance()
-        else:
-            covariance = self.total_covariance()
-        xp = namespace(covariance)
-        if shrinkage:
-            d = covariance.shape[0]
-            eye = xp.eye(d, dtype=covariance.dtype, device=device_of(covariance))
-            target = xp.linalg.trace(covariance) / d * eye
-            covariance = (1 - shrinkage) * covariance + shrinkage * target
-        eps = float(xp.finfo(getattr(xp, self.dtype_)).eps)
-        return eigh_by_rank(covariance, self.noise, eps, rank_tol, xp)
-
-    def between_root(self, class_weight=None):
-        """Rows sqrt(p_c) (mean_c - mean): its Gram matrix is the covariance."""
-        if class_weight not in (None, "balanced"):
-            raise ValueError(
-                f"class_weight must be None or 'balanced', got {class_weight!r}."
-            )
-        means = self.means_
-        xp = namespace(means)
-        shares = self._shares()
-        if class_weight == "balanced":
-            shares = xp.full_like(shares, 1 / shares.shape[0])
-        centred = means - xp.matmul(shares, means)
-        # Once more: the first mean was rounded at the size of the means.
-        centred = centred - xp.matmul(shares, centred)
-        return xp.sqrt(shares)[:, None] * centred
-
-    def _shares(self):
-        counts = self.counts_
-        return counts / self.n_samples_
-
-    def _degrees(self, ddof):
-        n = self.n_samples_
-        if n <= ddof:
-            raise ValueError(
-                f"ddof={ddof} needs more than {ddof} samples, but only {n:g} were "
-                f"gathered."
-            )
-        return n - ddof
-
     # -- steps of update and merge -----------------------------------------------------
 
     def _encode(self, X, y):
@@ -608,66 +469,8 @@ class ClassMoments:
             return np.zeros(1, dtype=int), np.zeros(X.shape[0], dtype=int)
         classes, codes = encode_labels(y)
         check_lengths(X, codes)
-        self._check_allowed(classes)
+        check_allowed(self, classes)
         return classes, codes
-
-    def _check_allowed(self, classes):
-        if self._allowed is None:
-            return
-        new = classes[positions(classes, self._allowed) < 0]
-        if len(new):
-            raise ValueError(
-                f"y contains labels that are not among `classes`: {new[:5].tolist()}. "
-                f"Allowed: {shorten(self._allowed)}."
-            )
-
-    def _check_block(self, X, names, labelled):
-        if self.n_features is not None and X.shape[1] != self.n_features:
-            raise ValueError(
-                f"X has {X.shape[1]} features, but ClassMoments is expecting "
-                f"{self.n_features} features."
-            )
-        if self._place is not None and place_of(X) != self._place:
-            raise ValueError(
-                f"Blocks must use the same namespace and device: got {place_of(X)} "
-                f"after {self._place}."
-            )
-        self._check_names(names)
-        if self._labelled not in (None, labelled):
-            raise ValueError(
-                "Blocks with and without labels cannot be mixed: y=None is one class. "
-                "Pass y with every block or with none."
-            )
-
-    def _check_names(self, names):
-        known = self._names
-        if names is not None and known is not None and list(names) != list(known):
-            raise ValueError(
-                f"The feature names should match those of the first block: got "
-                f"{list(names)[:5]}…, expected {list(known)[:5]}…. Reorder the columns."
-            )
-
-    def _check_mergeable(self, other):
-        for flag in ("normalize", "class_scatter"):
-            mine, theirs = getattr(self, flag), getattr(other, flag)
-            if mine != theirs:
-                raise ValueError(
-                    f"Moments with {flag}={mine} and {flag}={theirs} cannot be "
-                    f"merged: gather both in the same way."
-                )
-        if None in (self._place, other._place):
-            return
-        for what, mine, theirs in (
-            ("numbers of features", self.n_features, other.n_features),
-            ("libraries or devices", self._place, other._place),
-            ("kinds of labels (with and without y)", self._labelled, other._labelled),
-        ):
-            if mine != theirs:
-                raise ValueError(
-                    f"Moments of different {what} cannot be merged: {mine} and "
-                    f"{theirs}."
-                )
-        self._check_names(other._names)
 
     def _remember(self, X, names, labelled):
         xp = namespace(X)

@@ -1,0 +1,164 @@
+"""What follows from class moments by d x d and C x d algebra alone."""
+
+from typing import TYPE_CHECKING, Any
+
+from sklearn_collapse._linalg._spectrum import eigh_by_rank, input_noise
+from sklearn_collapse.utils._arrays import device_of, namespace, to_numpy
+
+
+class DerivedMoments:
+    """Covariances and spectra; `ClassMoments` adds the gathering."""
+
+    _cache: dict
+
+    if TYPE_CHECKING:  # means_, counts_, scatter_ and the rest of the subclass
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    @property
+    def n_samples_(self):
+        """Sum of all weights."""
+        return float(to_numpy(self.counts_).sum())
+
+    @property
+    def mean_(self):
+        """Mean of all rows."""
+        return namespace(self.means_).matmul(self._shares(), self.means_)
+
+    def within_covariance(self, ddof=0):
+        """Pooled within-class covariance, scatter / (n - ddof).
+
+        Parameters
+        ----------
+        ddof : float, default=0
+            The number of classes gives the unbiased estimate.
+
+        Returns
+        -------
+        array of shape (d, d)
+        """
+        return self.scatter_ / self._degrees(ddof)
+
+    def between_covariance(self, class_weight=None):
+        """Covariance of the class means, sum_c p_c (mean_c - mean)(mean_c - mean)^T.
+
+        Parameters
+        ----------
+        class_weight : {None, "balanced"}, default=None
+            None weighs class c by p_c = n_c / n, "balanced" by 1 / C, in the mean of
+            the means as well.
+
+        Returns
+        -------
+        array of shape (d, d)
+        """
+        root = self.between_root(class_weight)
+        xp = namespace(root)
+        return xp.matmul(xp.matrix_transpose(root), root)
+
+    def total_covariance(self, ddof=0):
+        """Covariance of all rows, within plus between.
+
+        Parameters
+        ----------
+        ddof : float, default=0
+            The sum of squares is divided by n - ddof.
+
+        Returns
+        -------
+        array of shape (d, d)
+        """
+        between = self.n_samples_ * self.between_covariance()
+        return (self.scatter_ + between) / self._degrees(ddof)
+
+    def second_moment(self):
+        """Mean of x x^T over the rows, about the origin.
+
+        Returns
+        -------
+        array of shape (d, d)
+        """
+        mean = self.mean_
+        return self.total_covariance() + mean[:, None] * mean[None, :]
+
+    def cached(self, key, compute):
+        """Return ``compute()``, computed once until the moments change."""
+        self.classes_  # noqa: B018  adds waiting rows, which empties the cache
+        if key not in self._cache:
+            self._cache[key] = compute()
+        return self._cache[key]
+
+    def spectrum(self, which="within", shrinkage=0.0, rank_tol=None):
+        """Eigendecomposition of a covariance (normaliser n) with its rank decided.
+
+        Parameters
+        ----------
+        which : {"within", "total"}, default="within"
+            Within-class covariance, or that of all rows.
+        shrinkage : float, default=0.0
+            Share of the multiple of the identity that the covariance is mixed with.
+        rank_tol : float, default=None
+            Overrides the rank rule, relative to the largest eigenvalue.
+
+        Returns
+        -------
+        Spectrum
+        """
+        return self.cached(
+            ("spectrum", which, shrinkage, rank_tol),
+            lambda: self._spectrum(which, shrinkage, rank_tol),
+        )
+
+    def noise(self, squared_vectors):
+        """Variance that rounding of the input may put into unit directions."""
+        xp = namespace(squared_vectors)
+        # The diagonal alone: mean of x_j^2.
+        shares, means = self._shares(), self.means_
+        square = xp.linalg.diagonal(self.scatter_) / self.n_samples_
+        square = square + xp.matmul(shares, means**2)
+        return input_noise(
+            squared_vectors, square, self.n_samples_, self.input_eps_, xp
+        )
+
+    def _spectrum(self, which, shrinkage, rank_tol):
+        if which == "within":
+            covariance = self.within_covariance()
+        else:
+            covariance = self.total_covariance()
+        xp = namespace(covariance)
+        if shrinkage:
+            d = covariance.shape[0]
+            eye = xp.eye(d, dtype=covariance.dtype, device=device_of(covariance))
+            target = xp.linalg.trace(covariance) / d * eye
+            covariance = (1 - shrinkage) * covariance + shrinkage * target
+        eps = float(xp.finfo(getattr(xp, self.dtype_)).eps)
+        return eigh_by_rank(covariance, self.noise, eps, rank_tol, xp)
+
+    def between_root(self, class_weight=None):
+        """Rows sqrt(p_c) (mean_c - mean): its Gram matrix is the covariance."""
+        if class_weight not in (None, "balanced"):
+            raise ValueError(
+                f"class_weight must be None or 'balanced', got {class_weight!r}."
+            )
+        means = self.means_
+        xp = namespace(means)
+        shares = self._shares()
+        if class_weight == "balanced":
+            shares = xp.full_like(shares, 1 / shares.shape[0])
+        centred = means - xp.matmul(shares, means)
+        # Once more: the first mean was rounded at the size of the means.
+        centred = centred - xp.matmul(shares, centred)
+        return xp.sqrt(shares)[:, None] * centred
+
+    def _shares(self):
+        counts = self.counts_
+        return counts / self.n_samples_
+
+    def _degrees(self, ddof):
+        n = self.n_samples_
+        if n <= ddof:
+            raise ValueError(
+                f"ddof={ddof} needs more than {ddof} samples, but only {n:g} were "
+                f"gathered."
+            )
+        return n - ddof
