@@ -1,0 +1,373 @@
+"""What is true of every estimator here, beside scikit-learn's own checks.
+
+``check_estimator`` runs them all on one instance; an estimator of another package that
+is built on `ClassMoments` can be held against them as well.
+"""
+
+import importlib
+import importlib.util
+import inspect
+import pickle
+import warnings
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from sklearn_collapse.moments import ClassMoments
+from sklearn_collapse.utils._arrays import namespace, to_numpy
+
+_ROW_METHODS = ("transform", "score_samples", "decision_function")
+_CLASSES = 3
+
+
+def estimator_checks():
+    """List the checks.
+
+    Returns
+    -------
+    list of callable
+        Each takes an estimator, which it clones, and raises if the check fails.
+    """
+    return [
+        check_partial_fit_equals_fit,
+        check_fit_moments_equals_partial_fit,
+        check_row_order,
+        check_batches,
+        check_weights_are_repetitions,
+        check_scale,
+        check_array_libraries,
+        check_dtypes,
+        check_input_unchanged,
+        check_failed_fit_changes_nothing,
+        check_unfitted,
+        check_degenerate_features,
+        check_pickle,
+        check_set_output,
+        check_column_order,
+        check_parameters,
+    ]
+
+
+def check_estimator(estimator):
+    """Run all checks on an estimator.
+
+    Parameters
+    ----------
+    estimator : estimator object
+        Unfitted instance.
+
+    Returns
+    -------
+    list of str
+        Names of the checks that ran.
+    """
+    ran = []
+    for check in estimator_checks():
+        with warnings.catch_warnings():
+            # Degenerate rows rightly warn; the checks are about results.
+            warnings.simplefilter("ignore", UserWarning)
+            check(clone(estimator))
+        ran.append(check.__name__)
+    return ran
+
+
+def labelled_rows(n=120, d=6, seed=0, dtype=np.float64):
+    """Rows of three classes whose means differ.
+
+    Parameters
+    ----------
+    n, d : int
+        Shape of the rows.
+    seed : int
+        Seed.
+    dtype : dtype
+        Of the rows.
+
+    Returns
+    -------
+    X : ndarray of shape (n, d)
+    y : ndarray of int of shape (n,)
+    """
+    rng = np.random.default_rng(seed)
+    y = rng.permutation(np.arange(n) % _CLASSES)
+    means = 4 * rng.normal(size=(_CLASSES, d))
+    scales = np.linspace(0.2, 2, d)
+    return (means[y] + scales * rng.normal(size=(n, d))).astype(dtype), y
+
+
+def check_partial_fit_equals_fit(estimator):
+    """Blocks of any size give what one fit gives."""
+    X, y = labelled_rows()
+    whole = clone(estimator).fit(X, y)
+    for sizes in ([120], [1] * 20 + [100], [37, 50, 33]):
+        if _needs_rows(estimator):
+            return
+        parts = clone(estimator)
+        for stop, size in zip(np.cumsum(sizes), sizes, strict=True):
+            parts.partial_fit(X[stop - size : stop], y[stop - size : stop])
+        if hasattr(parts, "calibrate"):
+            parts.calibrate(X)
+        _assert_same(whole, parts, X, rtol=1e-7)
+    # partial_fit continues a fit, fit starts again.
+    first = clone(estimator).fit(X[:60], y[:60]).partial_fit(X[60:], y[60:])
+    if hasattr(first, "calibrate"):
+        first.calibrate(X)
+    _assert_same(whole, first, X, rtol=1e-7)
+    _assert_same(whole, first.fit(X, y), X, rtol=1e-9)
+
+
+def check_fit_moments_equals_partial_fit(estimator):
+    """Moments gathered elsewhere fit as rows do, and are left alone."""
+    if _needs_rows(estimator):
+        return
+    X, y = labelled_rows()
+    parts = clone(estimator).partial_fit(X[:50], y[:50]).partial_fit(X[50:], y[50:])
+    options = clone(estimator)._moments_options()
+    moments = ClassMoments.from_batches([(X[:70], y[:70]), (X[70:], y[70:])], **options)
+    before = moments.to_dict()
+    adopted = clone(estimator).fit_moments(moments)
+    if hasattr(parts, "calibrate"):
+        parts.calibrate(X)
+        adopted.calibrate(X)
+    _assert_same(parts, adopted, X, rtol=1e-7)
+    adopted.partial_fit(X, y)
+    for name, value in moments.to_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+def check_row_order(estimator):
+    """Results do not depend on the order of the rows."""
+    X, y = labelled_rows()
+    order = np.random.default_rng(1).permutation(len(X))
+    _assert_same(
+        clone(estimator).fit(X, y), clone(estimator).fit(X[order], y[order]), X, 1e-7
+    )
+
+
+def check_batches(estimator):
+    """A row's result does not depend on the rows beside it."""
+    X, y = labelled_rows()
+    fitted = clone(estimator).fit(X, y)
+    for name, whole in _results(fitted, X).items():
+        single = np.concatenate(
+            [np.atleast_1d(getattr(fitted, name)(X[i : i + 1])) for i in range(20)]
+        )
+        np.testing.assert_allclose(single, whole[:20], rtol=1e-7, err_msg=name)
+
+
+def check_weights_are_repetitions(estimator):
+    """A weight of k equals k copies of the row; zero removes it."""
+    X, y = labelled_rows()
+    weights = np.random.default_rng(2).integers(0, 4, len(X))
+    weighted = clone(estimator).fit(X, y, sample_weight=weights)
+    index = np.repeat(np.arange(len(X)), weights)
+    _assert_same(weighted, clone(estimator).fit(X[index], y[index]), X, rtol=1e-7)
+
+
+def check_scale(estimator):
+    """Rank and ranking ignore the unit of the features."""
+    X, y = labelled_rows()
+    fitted = clone(estimator).fit(X, y)
+    for scale in (1e-6, 1e6):
+        scaled = clone(estimator).fit(scale * X, y)
+        assert scaled.rank_ == fitted.rank_, "the rank depends on the scale"
+        for name, values in _results(fitted, X).items():
+            other = getattr(scaled, name)(scale * X)
+            np.testing.assert_array_equal(
+                np.argsort(other, axis=0)[[0, -1]],
+                np.argsort(values, axis=0)[[0, -1]],
+                err_msg=f"{name} ranks rows differently at scale {scale:g}",
+            )
+
+
+def check_array_libraries(estimator):
+    """Arrays of other libraries give the same results, in that library."""
+    for dtype, rtol in ((np.float64, 1e-7), (np.float32, 1e-3)):
+        X, y = labelled_rows(dtype=dtype)
+        reference = clone(estimator).fit(X, y)
+        for name in ("array_api_strict", "torch"):
+            if importlib.util.find_spec(name) is None:
+                continue
+            library = importlib.import_module(name)
+            arrays = library.asarray(X)
+            fitted = clone(estimator).fit(arrays, library.asarray(y))
+            for method, expected in _results(reference, X).items():
+                got = getattr(fitted, method)(arrays)
+                assert namespace(got) is namespace(arrays), f"{method} left {name}"
+                assert to_numpy(got).dtype == dtype, f"{method} changed the dtype"
+                np.testing.assert_allclose(
+                    to_numpy(got), expected, rtol=rtol, err_msg=f"{name} {method}"
+                )
+            _expect(ValueError, "must use the same namespace", _first(fitted), X)
+
+
+def check_dtypes(estimator):
+    """Results keep float32 and float64; float16 gives float32, integers float64."""
+    X, y = labelled_rows()
+    for dtype, expected in (
+        (np.float64, np.float64),
+        (np.float32, np.float32),
+        (np.float16, np.float32),
+        (np.int64, np.float64),
+    ):
+        rows = (10 * X).astype(dtype)
+        fitted = clone(estimator).fit(rows, y)
+        for name, values in _results(fitted, rows).items():
+            assert values.dtype == expected, f"{name}: {dtype} became {values.dtype}"
+            assert np.isfinite(values).all()
+
+
+def check_input_unchanged(estimator):
+    """Nothing writes to X, y or the weights."""
+    X, y = labelled_rows()
+    weights = np.ones(len(X))
+    for array in (X, y, weights):
+        array.flags.writeable = False
+    fitted = clone(estimator).fit(X, y, sample_weight=weights)
+    _results(fitted, X)
+    fitted.partial_fit(X, y, sample_weight=weights)
+
+
+def check_failed_fit_changes_nothing(estimator):
+    """A fit that raises leaves an estimator as it was."""
+    X, y = labelled_rows()
+    bad = np.hstack([X, X])
+    bad[7, 3] = np.nan
+    fresh = clone(estimator)
+    _expect(ValueError, "row 7", fresh.fit, bad, y)
+    assert not [name for name in vars(fresh) if name.endswith("_")]
+    fitted = clone(estimator).fit(X, y)
+    before = _results(fitted, X)
+    _expect(ValueError, "row 7", fitted.fit, bad, y)
+    _expect(ValueError, "features", fitted.partial_fit, bad, y)
+    assert fitted.n_features_in_ == X.shape[1]
+    for name, values in _results(fitted, X).items():
+        np.testing.assert_array_equal(values, before[name])
+
+
+def check_unfitted(estimator):
+    """Methods and fitted properties of an unfitted estimator raise NotFittedError."""
+    X, _ = labelled_rows()
+    for name in (*_ROW_METHODS, "predict", "calibrate"):
+        if hasattr(estimator, name):
+            _expect(NotFittedError, "not fitted", getattr(estimator, name), X)
+    for name, member in inspect.getmembers(type(estimator)):
+        public = not name.startswith("_") and name.endswith("_")
+        if public and isinstance(member, property):
+            _expect(NotFittedError, "", getattr, estimator, name)
+
+
+def check_degenerate_features(estimator):
+    """Collapsed features give finite results: the normal case, not an accident."""
+    X, y = labelled_rows(d=6)
+    means = X[[np.argmax(y == c) for c in range(_CLASSES)]]
+    noise = np.random.default_rng(3).normal(size=X.shape)
+    constant, doubled = X.copy(), np.hstack([X, X])
+    constant[:, 2] = 5.0
+    wide = np.random.default_rng(4).normal(size=(30, 50))
+    for what, rows, labels in (
+        ("collapsed", means[y], y),
+        ("nearly collapsed", means[y] + 1e-5 * noise, y),
+        ("float32, mean far from zero", (X + 1e4).astype(np.float32), y),
+        ("constant column", constant, y),
+        ("doubled columns", doubled, y),
+        ("more features than rows", wide, np.arange(30) % _CLASSES),
+        ("one row per class", X[:9], np.arange(9)),
+        ("more classes than features", X, np.arange(len(X)) % 40),
+    ):
+        fitted = clone(estimator).fit(rows, labels)
+        for name, values in _results(fitted, rows).items():
+            assert np.isfinite(values).all(), f"{name} is not finite: {what}"
+
+
+def check_pickle(estimator):
+    """A pickled estimator comes back with the same results."""
+    X, y = labelled_rows()
+    fitted = clone(estimator).fit(X, y)
+    _assert_same(fitted, pickle.loads(pickle.dumps(fitted)), X, rtol=0)
+
+
+def check_set_output(estimator):
+    """Transformers write pandas and polars, under the names they announce."""
+    if not hasattr(estimator, "transform"):
+        return
+    X, y = labelled_rows()
+    fitted = clone(estimator).fit(X, y)
+    expected = fitted.transform(X)
+    names = list(fitted.get_feature_names_out())
+    assert len(names) == expected.shape[1]
+    for container in ("pandas", "polars"):
+        if importlib.util.find_spec(container) is not None:
+            frame = clone(estimator).set_output(transform=container).fit(X, y)
+            frame = frame.transform(X)
+            assert list(frame.columns) == names
+            np.testing.assert_allclose(np.asarray(frame), expected)
+
+
+def check_column_order(estimator):
+    """Columns of a DataFrame in another order are refused."""
+    if importlib.util.find_spec("pandas") is None:
+        return
+    pandas = importlib.import_module("pandas")
+    X, y = labelled_rows()
+    frame = pandas.DataFrame(X, columns=[f"unit_{k}" for k in range(X.shape[1])])
+    fitted = clone(estimator).fit(frame, y)
+    np.testing.assert_array_equal(fitted.feature_names_in_, frame.columns)
+    _expect(ValueError, "feature names", _first(fitted), frame[frame.columns[::-1]])
+
+
+def check_parameters(estimator):
+    """Every parameter refuses nonsense at fit, with its name."""
+    X, y = labelled_rows()
+
+    class Nonsense:
+        pass
+
+    for name in estimator.get_params(deep=False):
+        broken = clone(estimator).set_params(**{name: Nonsense()})
+        _expect(ValueError, name, broken.fit, X, y)
+
+
+def _needs_rows(estimator):
+    """Whether parts of the fit cannot be had from moments, by its parameters."""
+    return getattr(estimator, "shrinkage", None) == "ledoit_wolf"
+
+
+def _first(fitted):
+    return next(getattr(fitted, name) for name in _ROW_METHODS if hasattr(fitted, name))
+
+
+def _results(fitted, X):
+    return {
+        name: np.asarray(getattr(fitted, name)(X))
+        for name in _ROW_METHODS
+        if hasattr(fitted, name)
+    }
+
+
+def _assert_same(a, b, X, rtol):
+    """Same results of all row methods, and same metrics where both have them."""
+    for name, values in _results(a, X).items():
+        other = np.asarray(getattr(b, name)(X))
+        size = np.max(np.abs(values))
+        np.testing.assert_allclose(
+            other, values, rtol=rtol, atol=rtol * size, err_msg=name
+        )
+    if hasattr(a, "metrics_"):
+        theirs = b.metrics_
+        for name, value in a.metrics_.items():
+            if name in theirs:
+                np.testing.assert_allclose(
+                    theirs[name], value, rtol=rtol, atol=rtol, err_msg=name
+                )
+
+
+def _expect(error, text, function, *args):
+    try:
+        function(*args)
+    except error as raised:
+        message = str(raised)
+    else:
+        raise AssertionError(f"{function} did not raise {error.__name__}")
+    assert text in message, f"the error does not say {text!r}: {message}"

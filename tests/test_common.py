@@ -1,0 +1,89 @@
+"""scikit-learn's estimator checks and our own, on several instances of each class."""
+
+import importlib.util
+import warnings
+from collections import Counter
+
+import pytest
+import sklearn
+from sklearn.base import BaseEstimator
+from sklearn.utils.estimator_checks import check_estimator
+
+from sklearn_collapse.collapse import NeuralCollapseScorer
+from sklearn_collapse.metrics import CollapseWarning
+from sklearn_collapse.ood import MahalanobisDetector
+from sklearn_collapse.utils import all_estimators
+from sklearn_collapse.utils import estimator_checks as ours
+
+INSTANCES = [
+    NeuralCollapseScorer(),
+    NeuralCollapseScorer("nc4_agreement", head="lda", class_weight="balanced"),
+    NeuralCollapseScorer("cdnv", metrics=["cdnv", "nc2_etf_error"]),
+    MahalanobisDetector(),
+    MahalanobisDetector(relative=True, normalize=True),
+    MahalanobisDetector(shrinkage="ledoit_wolf", floor=0.01),
+    MahalanobisDetector(shrinkage="oas", floor=0, contamination=0.2),
+]
+# Why a check of scikit-learn may be skipped: hardware or libraries that are not here.
+MAY_SKIP = {
+    "check_array_api_input",
+    "check_array_api_mixed_inputs",
+    "check_array_api_same_namespace",
+}
+SKLEARN = tuple(int(part) for part in sklearn.__version__.split(".")[:2])
+
+
+def test_several_instances_of_every_estimator():
+    counts = Counter(type(instance).__name__ for instance in INSTANCES)
+    assert set(counts) == {name for name, _ in all_estimators()}
+    assert min(counts.values()) >= 2
+    assert all(issubclass(member, BaseEstimator) for _, member in all_estimators())
+
+
+@pytest.mark.parametrize("estimator", INSTANCES, ids=repr)
+def test_scikit_learn_checks(estimator):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CollapseWarning)
+        results = check_estimator(
+            estimator, on_skip=None, on_fail=None, expected_failed_checks={}
+        )
+    failed = {
+        r["check_name"]: r["exception"] for r in results if r["status"] == "failed"
+    }
+    assert not failed
+    skipped = {r["check_name"] for r in results if r["status"] == "skipped"}
+    assert skipped <= MAY_SKIP
+    passed = Counter(r["check_name"] for r in results if r["status"] == "passed")
+    assert sum(passed.values()) >= 50
+    # The array checks skip silently where they cannot run: count them.
+    expected = 0
+    if importlib.util.find_spec("array_api_strict") is not None:
+        expected += 1
+        if importlib.util.find_spec("torch") is not None:
+            expected += 1
+    ran = sum(passed[name] for name in MAY_SKIP)
+    assert ran >= expected, passed
+    if SKLEARN >= (1, 9) and expected == 2:
+        assert ran >= 7, passed
+
+
+@pytest.mark.parametrize("check", ours.estimator_checks(), ids=lambda c: c.__name__)
+@pytest.mark.parametrize("estimator", INSTANCES, ids=repr)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_our_checks(estimator, check):
+    check(estimator)
+
+
+def test_check_estimator_runs_every_check():
+    ran = ours.check_estimator(MahalanobisDetector())
+    assert ran == [check.__name__ for check in ours.estimator_checks()]
+    assert len(ran) >= 16
+
+
+def test_checks_find_a_broken_estimator():
+    class Rescaled(MahalanobisDetector):
+        def _score_rows(self, X):
+            return super()._score_rows(X) - 1e-6 * X.shape[0]
+
+    with pytest.raises(AssertionError):
+        ours.check_batches(Rescaled())
