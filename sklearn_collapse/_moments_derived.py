@@ -36,6 +36,7 @@ class DerivedMoments:
         Returns
         -------
         array of shape (d, d)
+            Covariance of the rows about their class means.
         """
         return self.scatter_ / self._degrees(ddof)
 
@@ -51,8 +52,9 @@ class DerivedMoments:
         Returns
         -------
         array of shape (d, d)
+            Covariance of the class means.
         """
-        root = self.between_root(class_weight)
+        root = self._between_root(class_weight)
         xp = namespace(root)
         return xp.matmul(xp.matrix_transpose(root), root)
 
@@ -67,6 +69,7 @@ class DerivedMoments:
         Returns
         -------
         array of shape (d, d)
+            Covariance of all rows about their mean.
         """
         between = self.n_samples_ * self.between_covariance()
         return (self.scatter_ + between) / self._degrees(ddof)
@@ -77,18 +80,19 @@ class DerivedMoments:
         Returns
         -------
         array of shape (d, d)
+            Second moment matrix.
         """
         mean = self.mean_
         return self.total_covariance() + mean[:, None] * mean[None, :]
 
-    def cached(self, key, compute):
+    def _cached(self, key, compute):
         """Return ``compute()``, computed once until the moments change."""
         self.classes_  # noqa: B018  adds waiting rows, which empties the cache
         if key not in self._cache:
             self._cache[key] = compute()
         return self._cache[key]
 
-    def spectrum(self, which="within", shrinkage=0.0, rank_tol=None):
+    def _spectrum(self, which="within", shrinkage=0.0, rank_tol=None):
         """Eigendecomposition of a covariance (normaliser n) with its rank decided.
 
         Parameters
@@ -104,12 +108,12 @@ class DerivedMoments:
         -------
         Spectrum
         """
-        return self.cached(
+        return self._cached(
             ("spectrum", which, shrinkage, rank_tol),
-            lambda: self._spectrum(which, shrinkage, rank_tol),
+            lambda: self._decompose(which, shrinkage, rank_tol),
         )
 
-    def noise(self, squared_vectors):
+    def _noise(self, squared_vectors):
         """Variance that rounding of the input may put into unit directions."""
         xp = namespace(squared_vectors)
         # The diagonal alone: mean of x_j^2.
@@ -120,7 +124,7 @@ class DerivedMoments:
             squared_vectors, square, self.n_samples_, self.input_eps_, xp
         )
 
-    def _spectrum(self, which, shrinkage, rank_tol):
+    def _decompose(self, which, shrinkage, rank_tol):
         if which == "within":
             covariance = self.within_covariance()
         else:
@@ -132,9 +136,9 @@ class DerivedMoments:
             target = xp.linalg.trace(covariance) / d * eye
             covariance = (1 - shrinkage) * covariance + shrinkage * target
         eps = float(xp.finfo(getattr(xp, self.dtype_)).eps)
-        return eigh_by_rank(covariance, self.noise, eps, rank_tol, xp)
+        return eigh_by_rank(covariance, self._noise, eps, rank_tol, xp)
 
-    def between_root(self, class_weight=None):
+    def _between_root(self, class_weight=None):
         """Rows sqrt(p_c) (mean_c - mean): its Gram matrix is the covariance."""
         if class_weight not in (None, "balanced"):
             raise ValueError(

@@ -166,7 +166,7 @@ class LinearHead(ClassifierMixin, BaseEstimator):
         return self
 
     def decision_function(self, X):
-        """Logits of the rows.
+        """Compute the logits of the rows.
 
         Parameters
         ----------
@@ -189,7 +189,7 @@ class LinearHead(ClassifierMixin, BaseEstimator):
         return logits[:, 0] if coef.shape[0] == 1 else logits
 
     def predict(self, X):
-        """Label of the largest logit.
+        """Predict the label of the largest logit.
 
         Parameters
         ----------
@@ -206,7 +206,7 @@ class LinearHead(ClassifierMixin, BaseEstimator):
         return self.classes_[best.astype(int)]
 
     def predict_proba(self, X):
-        """Softmax of the logits.
+        """Compute the softmax of the logits.
 
         Parameters
         ----------
@@ -354,7 +354,7 @@ def lda_head(moments):
     """
     means = moments.means_
     xp = namespace(means)
-    spectrum = moments.spectrum()
+    spectrum = moments._spectrum()
     inverse, _ = floored_inverse(spectrum, level=zero_level(moments, spectrum), xp=xp)
     root = spectrum.vectors * xp.sqrt(inverse)
     mean = moments.mean_
@@ -367,4 +367,4 @@ def lda_head(moments):
 
 def zero_level(moments, spectrum):
     """Floor for a within-class covariance that is zero: the total's; else None."""
-    return None if spectrum.rank else (moments.spectrum("total").floor or None)
+    return None if spectrum.rank else (moments._spectrum("total").floor or None)

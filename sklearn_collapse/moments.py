@@ -302,6 +302,7 @@ class ClassMoments(DerivedMoments):
         Returns
         -------
         ClassMoments
+            Updating one leaves the other as it is.
         """
         self._flush()
         twin = object.__new__(type(self))
@@ -419,6 +420,7 @@ class ClassMoments(DerivedMoments):
         Parameters
         ----------
         state : mapping of str to array
+            Such as an open ``.npz`` file.
 
         Returns
         -------

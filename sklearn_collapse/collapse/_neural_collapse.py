@@ -91,7 +91,7 @@ class NeuralCollapseScorer(
         Device on which the moments were gathered.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Column names, if X had any.
 
     See Also
@@ -224,7 +224,7 @@ class NeuralCollapseScorer(
         return self
 
     def transform(self, X):
-        """Distances to the class means.
+        """Measure distances to the class means.
 
         Parameters
         ----------
@@ -244,7 +244,7 @@ class NeuralCollapseScorer(
         return rows.home(class_distances(rows, metric))
 
     def score(self, X, y=None, sample_weight=None):
-        """The criterion on new rows, signed so that larger is more collapsed.
+        """Measure the criterion on new rows, signed so that larger is more collapsed.
 
         The class means, their covariance and its rank and the class weights are the
         fitted ones; the scatter within classes is measured anew, about the fitted
@@ -288,7 +288,7 @@ class NeuralCollapseScorer(
     def metrics_(self):
         """Value of each metric."""
         check_is_fitted(self, "moments_")
-        return self.moments_.cached("metrics", self._measure)
+        return self.moments_._cached("metrics", self._measure)
 
     @property
     def classes_(self):
@@ -323,14 +323,14 @@ class NeuralCollapseScorer(
         self.head_, self._row_metrics, self._reweighted = head, {}, False
 
     def _geometry(self):
-        return self.moments_.cached(
+        return self.moments_._cached(
             "geometry", lambda: ClassGeometry(self.moments_, self.class_weight)
         )
 
     def _resolved_head(self):
         if self.head_ is None:
             return None
-        return self.moments_.cached(
+        return self.moments_._cached(
             "head", lambda: resolve_head(self.head_, self.moments_)
         )
 

@@ -53,7 +53,7 @@ class ClassGeometry:
     @cached_property
     def root(self):
         """Rows sqrt(p_c) m_c: its Gram matrix is the between-class covariance."""
-        return self.moments.between_root("balanced" if self.balanced else None)
+        return self.moments._between_root("balanced" if self.balanced else None)
 
     @cached_property
     def means(self):
@@ -83,9 +83,9 @@ class ClassGeometry:
     def within_spectrum(self):
         """Spectrum of the within-class covariance, its rank decided."""
         if self._is_pooled:
-            return self.moments.spectrum()
+            return self.moments._spectrum()
         eps = float(self.xp.finfo(getattr(self.xp, self.moments.dtype_)).eps)
-        return eigh_by_rank(self.within, self.moments.noise, eps, None, self.xp)
+        return eigh_by_rank(self.within, self.moments._noise, eps, None, self.xp)
 
     @cached_property
     def between(self):
@@ -93,7 +93,7 @@ class ClassGeometry:
         xp = self.xp
         left, values, right = xp.linalg.svd(self.root, full_matrices=False)
         rounding = max(self.root.shape) * self.eps * float(values[0])
-        noise = xp.sqrt(self.moments.noise(xp.matrix_transpose(right) ** 2))
+        noise = xp.sqrt(self.moments._noise(xp.matrix_transpose(right) ** 2))
         kept = xp.nonzero((values > rounding) & (values > noise))[0]
         return (
             xp.take(left, kept, axis=1),
@@ -115,7 +115,7 @@ class ClassGeometry:
         xp = self.xp
         squares = xp.vecdot(self.means, self.means)
         ones = xp.matrix_transpose(xp.ones_like(self.means[:1, :]))
-        noise = float(self.moments.noise(ones)[0]) ** 0.5
+        noise = float(self.moments._noise(ones)[0]) ** 0.5
         return max(
             max(self.means.shape) * self.eps * float(xp.max(squares)) ** 0.5, noise
         )

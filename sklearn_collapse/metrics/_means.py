@@ -102,7 +102,7 @@ def nc2_equiangularity(X, y, *, sample_weight=None, class_weight=None):
 
 
 def nc2_max_angle(X, y, *, sample_weight=None, class_weight=None):
-    """NC2, maximal angles: mean over pairs of |cos(m_i, m_j) + 1 / (C - 1)|.
+    """NC2, maximal angles: mean over pairs of ``|cos(m_i, m_j) + 1 / (C - 1)|``.
 
     Parameters
     ----------

@@ -28,6 +28,12 @@ class Metric:
         map) of the features, with the head kept as it is.
     source : str
         Where the formula is from.
+
+    Examples
+    --------
+    >>> from sklearn_collapse.metrics import METRICS
+    >>> METRICS["vci"].direction, METRICS["vci"].range
+    ('lower', (0.0, 1.0))
     """
 
     function: Callable

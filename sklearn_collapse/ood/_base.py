@@ -115,7 +115,7 @@ class MomentsDetector(OutlierMixin, MomentsEstimator):
         return self
 
     def score_samples(self, X):
-        """Score of each row; higher is more in-distribution.
+        """Score rows; higher is more in-distribution.
 
         Parameters
         ----------
@@ -130,7 +130,7 @@ class MomentsDetector(OutlierMixin, MomentsEstimator):
         return self._score_rows(self._validate_rows(X, "score_samples"))
 
     def decision_function(self, X):
-        """Score minus threshold: negative for outliers.
+        """Compute score minus threshold: negative for outliers.
 
         Parameters
         ----------

@@ -89,7 +89,7 @@ class MahalanobisDetector(MomentsDetector):
         Device on which the moments were gathered.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Column names, if X had any.
 
     See Also
@@ -209,22 +209,22 @@ class MahalanobisDetector(MomentsDetector):
 
     def _factors(self):
         key = ("mahalanobis", self.relative, self.shrinkage, self.floor)
-        return self.moments_.cached(key, self._factorise)
+        return self.moments_._cached(key, self._factorise)
 
     def _factorise(self):
         moments = self.moments_
         xp = namespace(moments.means_)
         mean = moments.mean_
         shrinkage = self._intensity("within")
-        spectrum = moments.spectrum("within", shrinkage)
+        spectrum = moments._spectrum("within", shrinkage)
         level = None
         if not spectrum.rank:
-            level = moments.spectrum("total").floor or 1.0
+            level = moments._spectrum("total").floor or 1.0
         root, floor, condition = _root(spectrum, self.floor, level, xp)
         within = class_metric(moments.means_, mean, root, xp)
         total = None
         if self.relative and len(moments.classes_) > 1:
-            whole = moments.spectrum("total", self._intensity("total"))
+            whole = moments._spectrum("total", self._intensity("total"))
             level = 2 * floor
             if spectrum.rank:
                 level = floor * whole.largest / spectrum.largest

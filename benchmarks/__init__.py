@@ -1,0 +1,1 @@
+"""Speed and memory against the BLAS limit and fair rivals: python -m benchmarks."""

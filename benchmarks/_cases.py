@@ -1,0 +1,171 @@
+"""What is measured: each case yields rows (work, what, value, unit, against, ratio)."""
+
+import subprocess
+import sys
+
+import numpy as np
+
+from benchmarks._measure import best_times, peak_extra
+from sklearn_collapse import ClassMoments
+from sklearn_collapse.collapse import NeuralCollapseScorer
+from sklearn_collapse.ood import MahalanobisDetector
+
+
+def make_rows(n, d, n_classes, seed=0):
+    """Float32 rows of n_classes Gaussian classes, in random order."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, n_classes, n)
+    means = rng.normal(size=(n_classes, d)).astype(np.float32)
+    X = rng.standard_normal((n, d), dtype=np.float32)
+    X += means[y]
+    return X, y
+
+
+def moments(n, d, n_classes, repeats):
+    """Gathering against the Gram product alone, in the same precision."""
+    X, y = make_rows(n, d, n_classes)
+    wide, out, out32 = X.astype(float), np.empty((d, d)), np.empty((d, d), np.float32)
+    times = best_times(
+        {
+            "X.T @ X float64": lambda: np.matmul(wide.T, wide, out=out),
+            "double": lambda: ClassMoments.from_arrays(X, y).scatter_,
+            "metrics": lambda: (
+                NeuralCollapseScorer(metrics=_MOMENT_METRICS).fit(X, y).metrics_
+            ),
+            "X.T @ X float32": lambda: np.matmul(X.T, X, out=out32),
+            "single": lambda: (
+                ClassMoments.from_arrays(X, y, precision="single").scatter_
+            ),
+        },
+        repeats,
+    )
+    floor, floor32 = times["X.T @ X float64"], times["X.T @ X float32"]
+    yield _floor("moments", "X.T @ X, float64", floor)
+    yield _ratio("moments", "ClassMoments, double", times["double"], "Gram", floor)
+    yield _ratio(
+        "moments", "fit and all moment metrics", times["metrics"], "Gram", floor
+    )
+    yield _floor("moments", "X.T @ X, float32", floor32)
+    yield _ratio("moments", "ClassMoments, single", times["single"], "Gram32", floor32)
+    peak, kept = peak_extra(lambda: ClassMoments.from_arrays(X, y))
+    yield "moments", "extra memory, result not counted", peak - kept, "MiB", "", ""
+
+
+def mahalanobis(n, d, n_classes, repeats):
+    """Scoring against its two products, and against the loop over classes."""
+    X, y = make_rows(n, d, n_classes)
+    detector = MahalanobisDetector().fit(X, y)
+    rng = np.random.default_rng(1)
+    queries = rng.normal(size=(d, n_classes)).astype(np.float32)
+    root = rng.normal(size=(d, d)).astype(np.float32)
+    to_classes, white = np.empty((n, n_classes), np.float32), np.empty_like(X)
+
+    def products():
+        np.matmul(X, queries, out=to_classes)
+        np.matmul(X, root, out=white)
+
+    times = best_times(
+        {"products": products, "ours": lambda: detector.score_samples(X)}, repeats
+    )
+    yield _floor("Mahalanobis", "its two products, float32", times["products"])
+    yield _ratio(
+        "Mahalanobis", "score_samples", times["ours"], "products", times["products"]
+    )
+    few = X[: max(n // 20, 1000)]
+    means = detector.means_.astype(np.float32)
+    precision = np.linalg.inv(detector.covariance_).astype(np.float32)
+
+    def class_loop():
+        distances = [((few - m) @ precision * (few - m)).sum(1) for m in means]
+        return -np.min(distances, axis=0)
+
+    times = best_times(
+        {"loop": class_loop, "ours": lambda: detector.score_samples(few)}, repeats
+    )
+    loop_scores, ours = class_loop(), detector.score_samples(few)
+    np.testing.assert_allclose(ours, loop_scores, rtol=1e-2)
+    yield _floor("Mahalanobis", f"loop over classes, {len(few)} rows", times["loop"])
+    yield _ratio("Mahalanobis", "the same rows", times["ours"], "loop", times["loop"])
+    peak, kept = peak_extra(lambda: detector.score_samples(X))
+    yield "Mahalanobis", "extra memory, result not counted", peak - kept, "MiB", "", ""
+
+
+def growth(n, d, n_classes, repeats):
+    """Time per row of n against n / 4 rows; cost of merging partial results."""
+    X, y = make_rows(n, d, n_classes)
+    quarter = n // 4
+    times = best_times(
+        {
+            "all": lambda: ClassMoments.from_arrays(X, y),
+            "quarter": lambda: ClassMoments.from_arrays(X[:quarter], y[:quarter]),
+        },
+        repeats,
+    )
+    yield _ratio(
+        "growth", "moments per row, n", times["all"] / n, "n / 4",
+        times["quarter"] / quarter,
+    )  # fmt: skip
+    size = 20 * n_classes
+    parts = [
+        ClassMoments.from_arrays(X[i : i + size], y[i : i + size])
+        for i in range(0, n, size)
+    ]
+    for part in parts:
+        part.means_  # noqa: B018  nothing waits in a buffer
+    times = best_times(
+        {
+            "gather": lambda: ClassMoments.from_arrays(X, y),
+            "merge": lambda: sum(parts[1:], parts[0]),
+        },
+        repeats,
+    )
+    yield _ratio(
+        "growth", f"merging {len(parts)} partials of 20 C rows", times["merge"],
+        "gathering", times["gather"],
+    )  # fmt: skip
+
+
+def imports(n, d, n_classes, repeats):
+    """Import time of the library against scikit-learn's sub-modules that it uses."""
+    ours = "import sklearn_collapse.collapse, sklearn_collapse.ood"
+    theirs = (
+        "import sklearn.base, sklearn.frozen, sklearn.metrics, sklearn.utils.validation"
+    )
+    # The same interpreter start for both, measured and taken off.
+    times = best_times(
+        {name: _python(code) for name, code in
+         {"ours": ours, "theirs": theirs, "empty": "pass"}.items()},
+        max(repeats, 5),
+    )  # fmt: skip
+    ours, theirs = (times[name] - times["empty"] for name in ("ours", "theirs"))
+    yield _floor("import", "scikit-learn's sub-modules", theirs)
+    yield _ratio("import", "collapse and ood families", ours, "scikit-learn", theirs)
+
+
+def _python(code):
+    return lambda: subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def _floor(work, what, seconds):
+    return work, what, 1e3 * seconds, "ms", "", ""
+
+
+def _ratio(work, what, seconds, against, reference):
+    return work, what, 1e3 * seconds, "ms", against, seconds / reference
+
+
+_MOMENT_METRICS = [
+    "nc1_pinv",
+    "nc1_trace_ratio",
+    "fisher_ratio",
+    "cdnv",
+    "vci",
+    "nc2_equinorm",
+    "nc2_equiangularity",
+    "nc2_max_angle",
+    "nc2_etf_error",
+    "gnc2_uniformity",
+    "gof_off_diagonal",
+]
+
+CASES = (moments, mahalanobis, growth, imports)
