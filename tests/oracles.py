@@ -3,6 +3,8 @@
 Nothing here imports the library. Covariances have normaliser n unless they say so.
 """
 
+from fractions import Fraction
+
 import numpy as np
 
 
@@ -215,22 +217,63 @@ def _share(hits, y, class_weight):
 
 def mahalanobis(X_train, y, X, *, relative=False, normalize=False, shrinkage=0.0):
     """Scores for covariances of full rank; y=None is one class."""
+    return mahalanobis_by(
+        lambda rows: np.linalg.inv(shrunk(rows.T @ rows / len(rows), shrinkage)),
+        *(X_train, y, X),
+        relative=relative,
+        normalize=normalize,
+    )
+
+
+def mahalanobis_by(precision_of, X_train, y, X, *, relative=False, normalize=False):
+    """Scores with the inverse covariance that is made of rows about their means."""
     X_train, X = np.asarray(X_train, dtype=float), np.asarray(X, dtype=float)
     if normalize:
         X_train = np.array([x / np.sqrt(x @ x) for x in X_train])
         X = np.array([x / np.sqrt(x @ x) for x in X])
     y = np.zeros(len(X_train)) if y is None else np.asarray(y)
     m = class_moments(X_train, y)
-    precision = np.linalg.inv(shrunk(m["scatter"] / len(X_train), shrinkage))
-    mean = X_train.mean(axis=0)
-    total = sum(np.outer(x - mean, x - mean) for x in X_train) / len(X_train)
-    background = np.linalg.inv(shrunk(total, shrinkage))
-    scores = []
-    for x in X:
-        nearest = min((x - mu) @ precision @ (x - mu) for mu in m["means"])
-        rest = (x - mean) @ background @ (x - mean) if relative else 0.0
-        scores.append(-(nearest - rest))
+    own = dict(zip(m["classes"], m["means"], strict=True))
+    precision = precision_of(
+        np.array([x - own[c] for x, c in zip(X_train, y, strict=True)])
+    )
+    scores = [-min((x - mu) @ precision @ (x - mu) for mu in m["means"]) for x in X]
+    if relative:
+        mean = X_train.mean(axis=0)
+        background = precision_of(X_train - mean)
+        scores = [
+            s + (x - mean) @ background @ (x - mean)
+            for s, x in zip(scores, X, strict=True)
+        ]
     return np.array(scores)
+
+
+def floored_precision(rows, floor):
+    """Inverse covariance, eigenvalues at least a share of the largest; 0: dropped."""
+    values, vectors = np.linalg.eigh(rows.T @ rows / len(rows))
+    if floor == 0:
+        inverse = [1 / v if v > 1e-10 * values.max() else 0.0 for v in values]
+    else:
+        inverse = [1 / max(v, floor * values.max()) for v in values]
+    return vectors @ np.diag(inverse) @ vectors.T
+
+
+def quantile(values, share, weights=None):
+    """Averaged inverted distribution function, decided in exact fractions."""
+    weights = [1] * len(values) if weights is None else weights
+    pairs = [
+        (v, Fraction(float(w))) for v, w in sorted(zip(values, weights, strict=True))
+    ]
+    pairs = [(v, w) for v, w in pairs if w > 0]
+    target = Fraction(str(share)) * sum(w for _, w in pairs)
+    reached = Fraction(0)
+    for k, (v, w) in enumerate(pairs):
+        reached += w
+        if reached > target or k == len(pairs) - 1:
+            return v
+        if reached == target:
+            return (v + pairs[k + 1][0]) / 2
+    return None
 
 
 def shrunk(covariance, share):
@@ -240,14 +283,28 @@ def shrunk(covariance, share):
 
 def auroc(inside, outside):
     """Share of pairs in the right order, ties half."""
-    wins = sum(float(a > b) + 0.5 * float(a == b) for a in inside for b in outside)
+    outside = np.asarray(outside)
+    wins = sum(np.sum(a > outside) + 0.5 * np.sum(a == outside) for a in inside)
     return wins / (len(inside) * len(outside))
 
 
 def fpr_at_tpr(positives, negatives, tpr=0.95):
     """Smallest share of accepted negatives among all thresholds that reach tpr."""
+    positives, negatives = np.asarray(positives), np.asarray(negatives)
     best = 1.0
-    for threshold in set(positives):
-        if np.mean([s >= threshold for s in positives]) >= tpr - 1e-12:
-            best = min(best, np.mean([s >= threshold for s in negatives]))
+    for threshold in set(positives.tolist()):
+        if np.mean(positives >= threshold) >= tpr - 1e-12:
+            best = min(best, np.mean(negatives >= threshold))
     return best
+
+
+def average_precision(positives, negatives):
+    """Sum over thresholds of precision times the gain in recall."""
+    positives, negatives = np.asarray(positives), np.asarray(negatives)
+    total, before = 0.0, 0.0
+    for threshold in sorted({*positives.tolist(), *negatives.tolist()}, reverse=True):
+        hits = np.sum(positives >= threshold)
+        recall = hits / len(positives)
+        total += (recall - before) * hits / (hits + np.sum(negatives >= threshold))
+        before = recall
+    return total
