@@ -24,6 +24,11 @@ from sklearn_collapse.utils._arrays import (
 )
 from sklearn_collapse.utils._finite import check_finite
 
+# Whitened lengths: an error of a distance that nobody sees, and a distance from the
+# origin that costs no digit worth a pass over the rows.
+_NEGLIGIBLE = 1e-4
+_NEAR = 1e2
+
 
 class ClassMetric(NamedTuple):
     """What the squared distances (x - m_c)^T P (x - m_c) need.
@@ -112,23 +117,24 @@ def nearest_class(rows, metric, *, normalize=False, wide=False):
     dtype = xp.float64 if wide else result_dtype
     d, n_classes = metric.queries.shape
     width = max(d, n_classes)
-    cast = _cast(metric, dtype, xp)
 
-    def decide(block, metric, dtype):
+    def decide(block, rule):
         if normalize:
             block = unit_rows(xp.astype(block, xp.float64, copy=False), xp)
-        return _decide(block, metric, dtype, xp)
+        return _decide(block, rule, xp)
 
+    rule = _rule(metric, dtype, xp)
     nearest, distance, unsure = map_rows(
-        rows, lambda block, _: decide(block, cast, dtype), width, dtype
+        rows, lambda block, _: decide(block, rule), width, dtype
     )
     if dtype != xp.float64 and n_classes > 1:
         again = np.flatnonzero(to_numpy(unsure))
+        rule = _rule(metric, xp.float64, xp)
         step = block_rows(width)
         decided = []
         for start in range(0, len(again), step):
             block = rows.fetch(again[start : start + step], xp.float64)
-            decided.append(decide(block, metric, xp.float64))
+            decided.append(decide(block, rule))
         if decided:
             found, exact = (xp.concat([p[k] for p in decided]) for k in (0, 1))
             nearest = fill(nearest, unsure, found, xp)
@@ -160,7 +166,7 @@ def class_distances(rows, metric):
         match = metric.half_norms - xp.matmul(x, metric.queries)
         nearest = xp.argmin(match, axis=1)
         square = xp.clip(xp.vecdot(x, x)[:, None] + 2 * match, 0.0, None)
-        exact = _squared_norms(block, nearest, metric, xp)
+        exact = _squared_norms(block, nearest, metric.means, xp)
         square = xp.where(columns == nearest[:, None], exact[:, None], square)
         return (xp.astype(xp.sqrt(square), dtype, copy=False),)
 
@@ -196,51 +202,95 @@ def fourth_moment(rows, means, codes, weights, *, normalize=False):
     return float(xp.sum(fourth if weights is None else fourth * rows.local(weights)))
 
 
-def _decide(block, metric, dtype, xp):
-    """Nearest class, squared distance, and whether the choice may be rounding."""
-    x = _difference(block, metric.centre, dtype, xp)
-    unsure = xp.zeros(x.shape[0], dtype=xp.bool, device=device_of(x))
-    nearest = xp.zeros(x.shape[0], dtype=xp.int64, device=device_of(x))
-    if metric.means.shape[0] > 1:
-        match = xp.matmul(x, metric.queries)
-        match -= metric.half_norms
-        nearest = xp.argmax(match, axis=1)
-        slack = 2 * (math.sqrt(x.shape[1]) + 4) * float(xp.finfo(dtype).eps)
-        columns = xp.matrix_transpose(metric.queries)
-        slack = slack * xp.sqrt(xp.max(xp.vecdot(columns, columns)))
-        best = xp.max(match, axis=1) - slack * xp.sqrt(xp.vecdot(x, x))
-        rivals = xp.astype(match >= best[:, None], xp.int32)
-        unsure = xp.sum(rivals, axis=1) > 1
-    return nearest, _squared_norms(block, nearest, metric, xp), unsure
+class _Rule(NamedTuple):
+    """A class metric in the precision of the blocks.
+
+    A float64 mean is split into its rounded value and the rest: x - mean, taken in two
+    steps, is then rounded at the size of the difference and not of the mean.
+    """
+
+    means: Array  # (C, d)
+    means_rest: Array | None
+    centre: Array | None  # (d,), or None where centring would gain nothing
+    centre_rest: Array | None
+    root: Array | None  # (d, r)
+    queries: Array  # (d, C)
+    half_norms: Array  # (C,)
+    slack: Array  # rounding of a product with the queries, per unit of ||x||
 
 
-def _squared_norms(block, nearest, metric, xp):
-    """Squared distance of each row to the mean that was chosen for it."""
-    dtype = block.dtype if metric.root is None else metric.root.dtype
-    if metric.means.shape[0] == 1:
-        means = metric.means
-    else:
-        means = xp.take(metric.means, nearest, axis=0)
-    gap = _difference(block, means, dtype, xp)
+def _rule(metric, dtype, xp):
+    """Round a class metric to a precision, leaving out steps that change nothing."""
+    narrow = dtype != xp.float64
+    means = xp.astype(metric.means, dtype)
+    rest = metric.means - xp.astype(means, xp.float64) if narrow else None
+    centre, half_norms = metric.centre, metric.half_norms
     if metric.root is not None:
-        gap = xp.matmul(gap, metric.root)
+        # Lengths in units of the standard deviations within classes.
+        if narrow and _largest_norm(xp.matmul(rest, metric.root), xp) < _NEGLIGIBLE:
+            rest = None
+        if _largest_norm(xp.matmul(centre[None, :], metric.root), xp) < _NEAR:
+            half_norms = half_norms + xp.matmul(centre, metric.queries)
+            centre = None
+    rough = None if centre is None else xp.astype(centre, dtype)
+    centre_rest = None
+    if narrow and centre is not None:
+        centre_rest = xp.astype(centre - xp.astype(rough, xp.float64), dtype)
+    columns = xp.matrix_transpose(metric.queries)
+    rounding = 2 * (math.sqrt(metric.centre.shape[0]) + 4) * float(xp.finfo(dtype).eps)
+    slack = rounding * xp.sqrt(xp.max(xp.vecdot(columns, columns)))
+    return _Rule(
+        means=means,
+        means_rest=None if rest is None else xp.astype(rest, dtype),
+        centre=rough,
+        centre_rest=centre_rest,
+        root=None if metric.root is None else xp.astype(metric.root, dtype),
+        queries=xp.astype(metric.queries, dtype),
+        half_norms=xp.astype(half_norms, dtype),
+        slack=xp.astype(slack, dtype),
+    )
+
+
+def _largest_norm(rows, xp):
+    return float(xp.max(xp.vecdot(rows, rows))) ** 0.5
+
+
+def _decide(block, rule, xp):
+    """Nearest class, squared distance, and whether the choice may be rounding."""
+    n, n_classes = block.shape[0], rule.means.shape[0]
+    unsure = xp.zeros(n, dtype=xp.bool, device=device_of(block))
+    nearest = xp.zeros(n, dtype=xp.int64, device=device_of(block))
+    if n_classes > 1:
+        x = block
+        if rule.centre is not None:
+            x = block - rule.centre
+            if rule.centre_rest is not None:
+                x -= rule.centre_rest
+        x = xp.astype(x, rule.queries.dtype, copy=False)
+        match = xp.matmul(x, rule.queries)
+        match -= rule.half_norms
+        nearest = xp.argmax(match, axis=1)
+        best = xp.max(match, axis=1) - rule.slack * xp.sqrt(xp.vecdot(x, x))
+        rivals = xp.astype(match >= best[:, None], xp.int8)
+        unsure = xp.sum(rivals, axis=1, dtype=xp.int64) > 1
+    # The sign does not matter: the mean minus the row, in place.
+    gap = _of_class(rule.means, nearest, xp) - block
+    if rule.means_rest is not None:
+        gap = gap + _of_class(rule.means_rest, nearest, xp)
+    if rule.root is not None:
+        gap = xp.matmul(xp.astype(gap, rule.root.dtype, copy=False), rule.root)
+    return nearest, xp.vecdot(gap, gap), unsure
+
+
+def _of_class(values, nearest, xp):
+    """Row of each row's class; a single class is left to broadcasting."""
+    return values if values.shape[0] == 1 else xp.take(values, nearest, axis=0)
+
+
+def _squared_norms(block, nearest, means, xp):
+    """Squared distance of each row to the mean that was chosen for it."""
+    gap = block - _of_class(means, nearest, xp)
     return xp.vecdot(gap, gap)
-
-
-def _difference(block, means, dtype, xp):
-    """Rows minus float64 means, rounded only after the subtraction."""
-    wide = xp.astype(block, xp.float64, copy=False) - means
-    return xp.astype(wide, dtype, copy=False)
-
-
-def _cast(metric, dtype, xp):
-    """The parts that enter products in another precision; means stay float64."""
-    if dtype == xp.float64:
-        return metric
-    names = ("root", "queries", "half_norms")
-    parts = {name: getattr(metric, name) for name in names}
-    cast = {k: v if v is None else xp.astype(v, dtype) for k, v in parts.items()}
-    return metric._replace(**cast)
 
 
 def _placed(metric, rows):
