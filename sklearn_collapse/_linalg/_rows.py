@@ -22,7 +22,7 @@ from sklearn_collapse.utils._arrays import (
     is_foreign,
     to_numpy,
 )
-from sklearn_collapse.utils._finite import check_finite
+from sklearn_collapse.utils._finite import check_finite, raise_nonfinite
 
 # Whitened lengths: an error of a distance that nobody sees, and a distance from the
 # origin that costs no digit worth a pass over the rows.
@@ -79,8 +79,8 @@ def map_rows(rows, function, width, dtype=None):
     out = None
     for start in range(0, n, step):
         here = slice(start, start + step)
-        if not is_foreign(X) and not np.isfinite(np.sum(X[here])):
-            check_finite(X)
+        if not is_foreign(X):
+            check_finite(X[here], first_row=start)
         results = function(rows.fetch(here, dtype), here)
         if out is None:
             out = tuple(
@@ -92,6 +92,7 @@ def map_rows(rows, function, width, dtype=None):
     return out
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def nearest_class(rows, metric, *, normalize=False, wide=False):
     """Nearest class mean of each row and the squared distance to it.
 
@@ -139,9 +140,13 @@ def nearest_class(rows, metric, *, normalize=False, wide=False):
             found, exact = (xp.concat([p[k] for p in decided]) for k in (0, 1))
             nearest = fill(nearest, unsure, found, xp)
             distance = fill(distance, unsure, xp.astype(exact, dtype), xp)
-    return nearest, xp.astype(distance, result_dtype, copy=False)
+    distance = xp.astype(distance, result_dtype, copy=False)
+    if not bool(xp.isfinite(xp.sum(distance))):
+        raise_nonfinite(rows.X)
+    return nearest, distance
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def class_distances(rows, metric):
     """Euclidean distances of each row to each class mean, worked out in float64.
 
@@ -170,7 +175,10 @@ def class_distances(rows, metric):
         square = xp.where(columns == nearest[:, None], exact[:, None], square)
         return (xp.astype(xp.sqrt(square), dtype, copy=False),)
 
-    return map_rows(rows, distances, max(d, 2 * n_classes), xp.float64)[0]
+    found = map_rows(rows, distances, max(d, 2 * n_classes), xp.float64)[0]
+    if not bool(xp.isfinite(xp.sum(found))):
+        raise_nonfinite(rows.X)
+    return found
 
 
 def fourth_moment(rows, means, codes, weights, *, normalize=False):

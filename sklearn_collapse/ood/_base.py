@@ -90,6 +90,7 @@ class MomentsDetector(OutlierMixin, MomentsEstimator):
                     delattr(self, name)
         return self
 
+    @fit_context(prefer_skip_nested_validation=True)
     def calibrate(self, X, sample_weight=None):
         """Set the threshold ``offset_`` from rows.
 
@@ -251,7 +252,9 @@ def weighted_quantiles(values, shares, weights=None):
 
 
 def _warn_outlier_labels(y):
-    if y is not None and set(np.unique(y).tolist()) == {-1, 1}:
+    if y is None or y.dtype.kind not in "if":
+        return
+    if set(np.unique(y).tolist()) == {-1, 1}:
         warnings.warn(
             "y holds only -1 and 1, which are taken for two classes of "
             "in-distribution rows. Leave known outliers out of fit.",

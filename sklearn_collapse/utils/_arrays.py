@@ -58,6 +58,11 @@ def detach(X):
     return X.detach() if array_api_compat.is_torch_array(X) else X
 
 
+def is_sparse_tensor(X):
+    """Whether a torch tensor is not stored as a plain array."""
+    return array_api_compat.is_torch_array(X) and "strided" not in str(X.layout)
+
+
 def to_numpy(x):
     """Copy an array of any library and device to a NumPy array."""
     if not is_foreign(x):

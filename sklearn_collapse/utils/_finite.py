@@ -5,19 +5,26 @@ import numpy as np
 from sklearn_collapse.utils._arrays import block_rows, namespace, to_numpy
 
 
-def check_finite(X, squares_in=None):
+def check_finite(X, squares_in=None, first_row=0):
     """Raise if X holds NaN or infinity, naming the first row.
 
-    ``squares_in`` names a dtype in which the squares must not overflow either.
+    ``squares_in`` names a dtype in which the squares must not overflow either,
+    ``first_row`` the number of X's first row in the whole.
     """
     xp = namespace(X)
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = _sum_is_finite(X, xp, squares_in)
+    if not finite:
+        raise_nonfinite(X, overflow=squares_in is not None, first_row=first_row)
+
+
+def _sum_is_finite(X, xp, squares_in):
     values = X if squares_in is None else xp.astype(X, getattr(xp, squares_in)) ** 2
     # A sum is one fast pass: it is finite unless an entry is not (or it overflows).
-    if not bool(xp.isfinite(xp.sum(values))):
-        raise_nonfinite(X, overflow=squares_in is not None)
+    return bool(xp.isfinite(xp.sum(values)))
 
 
-def raise_nonfinite(X, *, overflow=True):
+def raise_nonfinite(X, *, overflow=True, first_row=0):
     """Find the first row with NaN or infinity and raise.
 
     If all entries are finite, their squares overflow: with ``overflow`` that raises.
@@ -32,6 +39,7 @@ def raise_nonfinite(X, *, overflow=True):
             values = to_numpy(X[row : row + 1, :])[0]
             column = int(np.argmax(~np.isfinite(values)))
             kind = "NaN" if np.isnan(values[column]) else "infinity (inf)"
+            row += first_row
             raise ValueError(
                 f"Input X contains {kind}: first in row {row}, column {column}. "
                 f"Only finite features are allowed: drop or impute such rows."

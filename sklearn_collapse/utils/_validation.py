@@ -9,6 +9,7 @@ from sklearn.utils.validation import validate_data
 from sklearn_collapse.utils._arrays import (
     detach,
     is_foreign,
+    is_sparse_tensor,
     namespace,
     place_of,
     to_numpy,
@@ -128,6 +129,11 @@ def check_coef(coef, n_features, what="head"):
 
 def _check_foreign(X, min_samples, estimator_name=None):
     """Checks of `check_array` for arrays that it would convert or refuse."""
+    if is_sparse_tensor(X):
+        raise TypeError(
+            "Sparse data was passed for X, but dense data is required. Use "
+            "X.to_dense()."
+        )
     X = detach(X)
     xp = namespace(X)
     if X.ndim != 2:
