@@ -141,7 +141,7 @@ def nearest_class(rows, metric, *, normalize=False, wide=False):
             nearest = fill(nearest, unsure, found, xp)
             distance = fill(distance, unsure, xp.astype(exact, dtype), xp)
     distance = xp.astype(distance, result_dtype, copy=False)
-    if not bool(xp.isfinite(xp.sum(distance))):
+    if not bool(xp.all(xp.isfinite(distance))):
         raise_nonfinite(rows.X)
     return nearest, distance
 
@@ -176,7 +176,7 @@ def class_distances(rows, metric):
         return (xp.astype(xp.sqrt(square), dtype, copy=False),)
 
     found = map_rows(rows, distances, max(d, 2 * n_classes), xp.float64)[0]
-    if not bool(xp.isfinite(xp.sum(found))):
+    if not bool(xp.all(xp.isfinite(found))):
         raise_nonfinite(rows.X)
     return found
 
