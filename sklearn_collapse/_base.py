@@ -2,18 +2,18 @@
 
 from contextlib import contextmanager
 
-import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_collapse.moments import ClassMoments
-from sklearn_collapse.utils._arrays import as_like, namespace, place_of
+from sklearn_collapse.utils._arrays import place_of
 from sklearn_collapse.utils._labels import as_label_array
 from sklearn_collapse.utils._sklearn_private import fit_context
 from sklearn_collapse.utils._validation import (
     check_lengths,
     check_same_place,
     check_weights,
+    drop_zero_weights,
     validate_features,
 )
 
@@ -105,12 +105,8 @@ class MomentsEstimator(BaseEstimator):
         if y is not None:
             y = as_label_array(y)
             check_lengths(X, y)
-        if weights is not None and not weights.all():
-            kept = np.flatnonzero(weights)
-            X = namespace(X).take(X, as_like(kept, X), axis=0)
-            y = None if y is None else y[kept]
-            weights = weights[kept]
-        return X, y, weights
+        X, kept, weights = drop_zero_weights(X, weights)
+        return X, None if y is None else y[kept], weights
 
     def _validate_rows(self, X, method):
         """Validate rows for a method of a fitted estimator."""

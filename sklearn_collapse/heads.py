@@ -25,6 +25,7 @@ from sklearn_collapse.utils._labels import (
 from sklearn_collapse.utils._validation import (
     check_coef,
     check_features,
+    check_lengths,
 )
 
 
@@ -161,8 +162,9 @@ class LinearHead(ClassifierMixin, BaseEstimator):
         X, _ = check_features(X)
         check_coef(self.coef_, X.shape[1])
         self.intercept_  # noqa: B018  raises if it does not fit
+        classes = self.classes_
         if y is not None:
-            encode_known(y, self.classes_, "by the head")
+            check_lengths(X, encode_known(y, classes, "by the head"))
         return self
 
     def decision_function(self, X):
@@ -287,7 +289,7 @@ def fitted_head(head, data=None):
         if head not in (None, "lda"):
             raise ValueError(f"head must be None, 'lda' or a classifier, got {head!r}.")
         return head
-    if not is_classifier(head):
+    if not hasattr(head, "predict") or not is_classifier(head):
         raise TypeError(
             f"head must be None, 'lda' or a classifier such as LinearHead, got "
             f"{type(head).__name__}. Wrap weights as LinearHead(coef, intercept)."

@@ -19,6 +19,7 @@ from sklearn_collapse.utils._arrays import (
     is_memmap,
     namespace,
     place_of,
+    slices,
     to_numpy,
 )
 from sklearn_collapse.utils._finite import check_finite, raise_nonfinite
@@ -27,6 +28,7 @@ from sklearn_collapse.utils._validation import (
     check_features,
     check_lengths,
     check_weights,
+    drop_zero_weights,
 )
 
 _FORMAT_VERSION = 1
@@ -175,23 +177,30 @@ class ClassMoments(DerivedMoments):
         ClassMoments
             The object itself. A block that raises leaves it as it was.
         """
+        return self._update(X, y, sample_weight)
+
+    def _update(self, X, y, sample_weight, first_row=0):
+        """Update; errors count rows from ``first_row``."""
         X, names = check_features(X)
+        Rows(X, self.device)  # raises if the device cannot be used
         classes, codes = self._encode(X, y)
         weights = check_weights(sample_weight, X.shape[0])
         check_block(self, X, names, labelled=y is not None)
-        if weights is not None and not weights.all():
-            kept = np.flatnonzero(weights)
-            X = namespace(X).take(X, as_like(kept, X), axis=0)
-            weights = weights[kept]
+        n_rows = X.shape[0]
+        X, kept, weights = drop_zero_weights(X, weights)
+        if X.shape[0] < n_rows:
             present, codes = np.unique(codes[kept], return_inverse=True)
             classes = classes[present]
         waiting = sum(block[0].shape[0] for block in self._buffer)
         enough = self._block_size(X.shape[1], len(classes))
+        numbers = first_row + np.arange(n_rows)[kept]
         if X.shape[0] >= enough:
-            self._absorb(X, classes, codes, weights)
+            self._absorb(X, classes, codes, weights, numbers)
         else:
-            check_finite(X, squares_in=_PRODUCTS[self.precision])
+            product = None if self.normalize else _PRODUCTS[self.precision]
+            check_finite(X, squares_in=product, row_numbers=numbers)
             copy = namespace(X).asarray(X, copy=True)
+            weights = None if weights is None else weights.copy()
             self._buffer.append((copy, classes, codes, weights))
             if waiting + X.shape[0] >= enough:
                 self._flush()
@@ -226,13 +235,14 @@ class ClassMoments(DerivedMoments):
         X, names = check_features(X)
         moments._names = names
         labels = None if y is None else encode_labels(y)
+        if labels is not None:
+            check_lengths(X, labels[1])
         weights = check_weights(sample_weight, X.shape[0])
-        for start in range(0, X.shape[0], batch_size):
-            rows = slice(start, start + batch_size)
+        for rows in slices(X.shape[0], batch_size):
             part = None if weights is None else weights[rows]
             if part is None or part.any():
                 block_y = None if labels is None else labels[0][labels[1][rows]]
-                moments.update(X[rows, :], block_y, part)
+                moments._update(X[rows, :], block_y, part, first_row=rows.start)
         return moments
 
     @classmethod
@@ -309,6 +319,8 @@ class ClassMoments(DerivedMoments):
         # The arrays are never written to once they are here, so they are shared.
         twin.__dict__.update(self.__dict__, _buffer=[], _cache={})
         return twin
+
+    __copy__ = copy
 
     # -- what is known ---------------------------------------------------------------
 
@@ -443,6 +455,7 @@ class ClassMoments(DerivedMoments):
         )
         names = ("counts", "means", "scatter", "traces")
         arrays = {name: np.array(state[name], dtype=float) for name in names}
+        per_class = None if per_class is None else np.array(per_class, dtype=float)
         moments._moments = Moments(**arrays, class_scatter=per_class)
         moments._labels = np.array(state["classes"])
         moments._labelled = bool(state["labelled"])
@@ -489,19 +502,18 @@ class ClassMoments(DerivedMoments):
         known = 0 if self._labels is None else len(self._labels)
         return max(block_rows(d), min(10 * max(known, n_classes), 4 * block_rows(d)))
 
-    def _absorb(self, X, classes, codes, weights):
+    def _absorb(self, X, classes, codes, weights, numbers=None):
         """Gather a block that is worth it and merge it."""
         # A file is read in order: its pages would be fetched once per class.
         step = _MEMMAP_ROWS if is_memmap(X) else X.shape[0]
         whole = object.__new__(type(self))
         whole.__dict__.update(self.__dict__, _moments=None, _labels=None)
         try:
-            for start in range(0, X.shape[0], step):
-                part = slice(start, start + step)
+            for part in slices(X.shape[0], step):
                 w = None if weights is None else weights[part]
                 whole._add(*whole._gather(X[part, :], classes, codes[part], w))
         except NonFiniteError:
-            raise_nonfinite(X)
+            raise_nonfinite(X, row_numbers=numbers)
         self._device_used = whole._device_used
         self._add(whole._labels, whole._moments)
 
@@ -544,7 +556,7 @@ class ClassMoments(DerivedMoments):
         """Gather what waits in the buffer."""
         if not self._buffer:
             return
-        blocks, self._buffer = self._buffer, []
+        blocks = self._buffer
         labels = blocks[0][1]
         for block in blocks[1:]:
             labels = unite(labels, block[1])[0]
@@ -558,6 +570,7 @@ class ClassMoments(DerivedMoments):
         wide = xp.float64 if len(dtypes) > 1 else blocks[0][0].dtype
         X = xp.concat([xp.astype(b[0], wide, copy=False) for b in blocks], axis=0)
         self._absorb(X, labels, codes, weights)
+        self._buffer = []
 
     def _gathered(self):
         self._flush()

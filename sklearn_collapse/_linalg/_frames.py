@@ -5,15 +5,14 @@ C classes have C^2 pairs: nothing here holds more than a block of them at a time
 
 import math
 
-from sklearn_collapse.utils._arrays import block_rows, device_of, fill
+from sklearn_collapse.utils._arrays import block_rows, device_of, fill, slices
 
 
 def gram_blocks(a, b, xp):
     """Yield (first row, block of rows of a @ b.T)."""
-    step = block_rows(b.shape[0], a.shape[0])
     other = xp.matrix_transpose(b)
-    for start in range(0, a.shape[0], step):
-        yield start, xp.matmul(a[start : start + step, :], other)
+    for here in slices(a.shape[0], block_rows(b.shape[0])):
+        yield here.start, xp.matmul(a[here, :], other)
 
 
 def unit_means(means, scale, xp):
@@ -85,11 +84,10 @@ def pair_distances(means, xp):
             start, gram, xp
         )
         i, j = xp.nonzero(close)
-        step = block_rows(means.shape[1])
         exact = []
-        for k in range(0, i.shape[0], step):
-            left = xp.take(means, start + i[k : k + step], axis=0)
-            gap = left - xp.take(means, j[k : k + step], axis=0)
+        for pairs in slices(i.shape[0], block_rows(means.shape[1])):
+            left = xp.take(means, start + i[pairs], axis=0)
+            gap = left - xp.take(means, j[pairs], axis=0)
             exact.append(xp.vecdot(gap, gap))
         if exact:
             found = fill(found, close, xp.concat(exact), xp)

@@ -13,11 +13,13 @@ import numpy as np
 from sklearn_collapse.utils._arrays import (
     Array,
     add_gram,
+    add_low_rank,
     block_rows,
     device_of,
     float_dtype,
     mirror,
     segment_sums,
+    slices,
 )
 
 
@@ -49,6 +51,7 @@ def unit_rows(rows, xp):
     return rows / xp.where(norms > 0, norms, xp.ones_like(norms))
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def gather(rows, codes, n_classes, weights, *, dtype, normalize, class_scatter):
     """Moments of the rows of one array.
 
@@ -91,36 +94,35 @@ def gather(rows, codes, n_classes, weights, *, dtype, normalize, class_scatter):
     product = getattr(xp, dtype)
     # Centring happens in the wider of the two: the mean may be far larger.
     work = xp.float64 if dtype == "float64" else float_dtype(rows.X, xp)
-    step = block_rows(d, n)
-    for start in range(0, n, step):
-        stop = min(start + step, n)
+    for here in slices(n, block_rows(d)):
+        start, stop = here.start, here.stop
         first = int(np.searchsorted(bounds, start, side="right")) - 1
         last = int(np.searchsorted(bounds, stop, side="left"))
         edges = np.clip(bounds[first : last + 1], start, stop) - start
-        index = slice(start, stop) if order is None else order[start:stop]
+        index = here if order is None else order[here]
         w = None if weights is None else weights[index]
         block = rows.fetch(index, work, copy=True)
         if normalize:
             block = unit_rows(block, xp)
-        block, n_b, means_b, traces_b = _centre(block, edges, w, rows)
+        block, n_b, means_b, traces_b, missed = _centre(block, edges, w, rows)
         block = xp.astype(block, product, copy=False)
 
-        here = slice(first, last)
-        share, pull = _pooling_weights(counts[here], n_b)
-        delta = means_b - means[here, :]
+        met = slice(first, last)
+        share, pull = _pooling_weights(counts[met], n_b)
+        delta = means_b - means[met, :]
+        drawn = rows.local(np.sqrt(pull))[:, None] * delta
         if class_scatter:
-            spread = _run_scatters(block, edges, xp)
-            spread = spread + _outer(rows.local(pull), delta)
-            per_class[here, :, :] = per_class[here, :, :] + spread
+            spread = _run_scatters(block, edges, xp) + _outer(drawn) - _outer(missed)
+            per_class[met, :, :] = per_class[met, :, :] + spread
         else:
             scatter = add_gram(scatter, block, xp)
+            scatter = add_gram(scatter, missed, xp, sign=-1.0)
             if pull[0] > 0:  # only the first class can have been met before
-                root = float(pull[0]) ** 0.5 * delta[:1, :]
-                scatter = add_gram(scatter, root, xp)
-        pull_traces = rows.local(pull) * xp.vecdot(delta, delta)
-        means[here, :] = means[here, :] + rows.local(share)[:, None] * delta
-        traces[here] = traces[here] + traces_b + pull_traces
-        counts[here] += n_b
+                scatter = add_gram(scatter, drawn[:1, :], xp)
+        pull_traces = xp.vecdot(drawn, drawn)
+        means[met, :] = means[met, :] + rows.local(share)[:, None] * delta
+        traces[met] = traces[met] + traces_b + pull_traces
+        counts[met] += n_b
 
     if not bool(xp.isfinite(xp.sum(means) + xp.sum(traces))):
         raise NonFiniteError
@@ -153,19 +155,17 @@ def merge(a, b, rows_a, rows_b, xp, to_device):
         _aligned(m.means, r, xp, to_device) for m, r in ((a, rows_a), (b, rows_b))
     )
     delta = means_b - means_a
+    drawn = to_device(np.sqrt(pull))[:, None] * delta
     both = np.flatnonzero(pull)
     scatter = a.scatter + b.scatter
     if len(both):
-        low = to_device(np.sqrt(pull[both]))[:, None]
-        low = low * xp.take(delta, to_device(both), axis=0)
-        scatter = scatter + xp.matmul(xp.matrix_transpose(low), low)
-    pull = to_device(pull)
-    traces = pull * xp.vecdot(delta, delta)
+        scatter = add_low_rank(scatter, xp.take(drawn, to_device(both), axis=0), xp)
+    traces = xp.vecdot(drawn, drawn)
     for m, r in ((a, rows_a), (b, rows_b)):
         traces = traces + _aligned(m.traces, r, xp, to_device)
     per_class = None
     if a.class_scatter is not None:
-        per_class = _outer(pull, delta)
+        per_class = _outer(drawn)
         for m, r in ((a, rows_a), (b, rows_b)):
             per_class = per_class + _aligned(m.class_scatter, r, xp, to_device)
     means = means_a + to_device(share)[:, None] * delta
@@ -184,25 +184,30 @@ def _class_order(codes, n_classes, n):
 
 
 def _centre(block, edges, weights, rows):
-    """Subtract in place from each run its own mean; scale rows by root weights."""
+    """Subtract in place from each run its own mean; scale rows by root weights.
+
+    The mean is rounded at its own size, which may be far larger than the spread. What
+    it misses is the mean of the rest: it is added to the mean, and ``missed``, root n_b
+    times it, leaves the scatter as one row per run.
+    """
     xp = rows.xp
     sizes = np.diff(edges)
     n_b = sizes.astype(float)
     if weights is not None:
         n_b = np.add.reduceat(weights, edges[:-1])
     runs = rows.local(np.repeat(np.arange(len(sizes)), sizes))
-    means = 0.0
-    # In float32 the mean itself is rounded: what it left behind is taken off again.
-    for _ in range(1 if block.dtype == xp.float64 else 2):
-        sums = segment_sums(block, edges, weights, xp)
-        step = sums / rows.local(n_b, block.dtype)[:, None]
-        block -= xp.take(step, runs, axis=0)
-        means = means + xp.astype(step, xp.float64)
+    total = rows.local(n_b, block.dtype)[:, None]
+    rough = segment_sums(block, edges, weights, xp) / total
+    block -= xp.take(rough, runs, axis=0)
+    rest = xp.astype(segment_sums(block, edges, weights, xp), xp.float64)
+    rest = rest / rows.local(n_b)[:, None]
+    missed = rows.local(np.sqrt(n_b))[:, None] * rest
     if weights is not None:
         block *= rows.local(np.sqrt(weights), block.dtype)[:, None]
     squares = xp.astype(xp.vecdot(block, block), xp.float64)
     traces = segment_sums(squares[:, None], edges, None, xp)[:, 0]
-    return block, n_b, means, traces
+    traces = traces - xp.vecdot(missed, missed)
+    return block, n_b, xp.astype(rough, xp.float64) + rest, traces, missed
 
 
 def _pooling_weights(n_a, n_b):
@@ -220,9 +225,9 @@ def _run_scatters(block, edges, xp):
     return xp.astype(xp.stack(grams), xp.float64)
 
 
-def _outer(weights, rows):
-    """Weighted outer product of each row with itself."""
-    return weights[:, None, None] * rows[:, :, None] * rows[:, None, :]
+def _outer(rows):
+    """Outer product of each row with itself."""
+    return rows[:, :, None] * rows[:, None, :]
 
 
 def _aligned(values, index, xp, to_device):

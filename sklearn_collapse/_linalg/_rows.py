@@ -20,6 +20,7 @@ from sklearn_collapse.utils._arrays import (
     fill,
     float_dtype,
     is_foreign,
+    slices,
     to_numpy,
 )
 from sklearn_collapse.utils._finite import check_finite, raise_nonfinite
@@ -75,12 +76,10 @@ def map_rows(rows, function, width, dtype=None):
     if is_foreign(X):
         check_finite(X)  # once: every check waits for the device
     n = X.shape[0]
-    step = block_rows(width, n)
     out = None
-    for start in range(0, n, step):
-        here = slice(start, start + step)
+    for here in slices(n, block_rows(width)):
         if not is_foreign(X):
-            check_finite(X[here], first_row=start)
+            check_finite(X[here], row_numbers=range(here.start, n))
         results = function(rows.fetch(here, dtype), here)
         if out is None:
             out = tuple(
@@ -131,10 +130,9 @@ def nearest_class(rows, metric, *, normalize=False, wide=False):
     if dtype != xp.float64 and n_classes > 1:
         again = np.flatnonzero(to_numpy(unsure))
         rule = _rule(metric, xp.float64, xp)
-        step = block_rows(width)
         decided = []
-        for start in range(0, len(again), step):
-            block = rows.fetch(again[start : start + step], xp.float64)
+        for here in slices(len(again), block_rows(width)):
+            block = rows.fetch(again[here], xp.float64)
             decided.append(decide(block, rule))
         if decided:
             found, exact = (xp.concat([p[k] for p in decided]) for k in (0, 1))
@@ -225,6 +223,7 @@ class _Rule(NamedTuple):
     queries: Array  # (d, C)
     half_norms: Array  # (C,)
     slack: Array  # rounding of a product with the queries, per unit of ||x||
+    floor: Array  # rounding of the half norms
 
 
 def _rule(metric, dtype, xp):
@@ -256,6 +255,7 @@ def _rule(metric, dtype, xp):
         queries=xp.astype(metric.queries, dtype),
         half_norms=xp.astype(half_norms, dtype),
         slack=xp.astype(slack, dtype),
+        floor=xp.astype(rounding * xp.max(xp.abs(half_norms)), dtype),
     )
 
 
@@ -279,6 +279,7 @@ def _decide(block, rule, xp):
         match -= rule.half_norms
         nearest = xp.argmax(match, axis=1)
         best = xp.max(match, axis=1) - rule.slack * xp.sqrt(xp.vecdot(x, x))
+        best -= rule.floor
         rivals = xp.astype(match >= best[:, None], xp.int8)
         unsure = xp.sum(rivals, axis=1, dtype=xp.int64) > 1
     # The sign does not matter: the mean minus the row, in place.

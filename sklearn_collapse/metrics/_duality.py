@@ -9,9 +9,13 @@ from sklearn_collapse._linalg._rows import class_metric, map_rows, nearest_class
 from sklearn_collapse.heads import fitted_head, resolve_head
 from sklearn_collapse.metrics._geometry import balanced_weights, geometry_of
 from sklearn_collapse.metrics._means import simplex_exists
-from sklearn_collapse.utils._arrays import Rows, as_like, namespace, to_numpy
-from sklearn_collapse.utils._labels import encode_known, positions
-from sklearn_collapse.utils._validation import check_features, check_weights
+from sklearn_collapse.utils._arrays import Rows, namespace, to_numpy
+from sklearn_collapse.utils._labels import as_label_array, encode_known, positions
+from sklearn_collapse.utils._validation import (
+    check_features,
+    check_weights,
+    drop_zero_weights,
+)
 
 
 def nc3_self_duality(
@@ -340,12 +344,8 @@ def _rows_of(X, y, sample_weight, class_weight):
     X, _ = check_features(X)
     weights = check_weights(sample_weight, X.shape[0])
     classes = geometry.moments.classes_
-    if weights is not None:
-        kept = np.flatnonzero(weights)
-        xp = namespace(X)
-        X, weights = xp.take(X, as_like(kept, X), axis=0), weights[kept]
-        y = np.asarray(to_numpy(y))[kept]
-    codes = encode_known(y, classes)
+    X, kept, weights = drop_zero_weights(X, weights)
+    codes = encode_known(as_label_array(y)[kept], classes)
     if class_weight == "balanced":
         weights = balanced_weights(codes, len(classes), weights)
     return geometry, Rows(X), codes, weights

@@ -114,14 +114,19 @@ def input_eps(X, xp):
     return float(np.finfo(np.float64).eps)
 
 
-def block_rows(width, n_rows=None):
+def block_rows(width):
     """Number of rows of a block with `width` float64 columns.
 
     Blocks stay small enough for the allocator to reuse their memory (fresh pages
     cost as much as the arithmetic) and large enough for a product to be worth it.
     """
-    rows = max(256, min(16384, _BLOCK_BYTES // (8 * max(int(width), 1))))
-    return rows if n_rows is None else min(rows, max(n_rows, 1))
+    return max(256, min(16384, _BLOCK_BYTES // (8 * max(int(width), 1))))
+
+
+def slices(n, step):
+    """Yield slices of at most `step` positions that cover n of them."""
+    for start in range(0, n, step):
+        yield slice(start, min(start + step, n))
 
 
 def is_memmap(X):
@@ -159,18 +164,28 @@ def segment_sums(rows, edges, weights, xp):
     return xp.matmul(as_like(indicator, rows, rows.dtype), rows)
 
 
-def add_gram(total, rows, xp):
-    """Return ``total + rows.T @ rows``; NumPy fills the upper triangle only.
+def add_gram(total, rows, xp, sign=1.0):
+    """Return ``total + sign * rows.T @ rows``; NumPy fills the upper triangle only.
 
     `mirror` completes the matrix after the last block.
     """
     if is_numpy(xp):
         same = rows.dtype == total.dtype
         if same:  # one triangle, accumulated in place: half the work of `@`
-            return blas.dsyrk(1.0, rows.T, beta=1.0, c=total, overwrite_c=1)
-        return total + blas.ssyrk(1.0, rows.T)
+            return blas.dsyrk(sign, rows.T, beta=1.0, c=total, overwrite_c=1)
+        return total + blas.ssyrk(sign, rows.T)
     gram = xp.matmul(xp.matrix_transpose(rows), rows)
-    return total + xp.astype(gram, total.dtype)
+    return total + sign * xp.astype(gram, total.dtype)
+
+
+def add_low_rank(total, rows, xp):
+    """Return ``total + rows.T @ rows`` for few rows; ``total`` is written to."""
+    if is_numpy(xp):
+        # One product straight into the sum: `@` would take the symmetric routine,
+        # whose copy from one triangle to the other costs more than the arithmetic.
+        a = rows.T
+        return blas.dgemm(1.0, a, a, beta=1.0, c=total.T, trans_b=1, overwrite_c=1).T
+    return total + xp.matmul(xp.matrix_transpose(rows), rows)
 
 
 def mirror(total, xp):

@@ -2,20 +2,22 @@
 
 import numpy as np
 
-from sklearn_collapse.utils._arrays import block_rows, namespace, to_numpy
+from sklearn_collapse.utils._arrays import block_rows, namespace, slices, to_numpy
 
 
-def check_finite(X, squares_in=None, first_row=0):
+def check_finite(X, squares_in=None, row_numbers=None):
     """Raise if X holds NaN or infinity, naming the first row.
 
     ``squares_in`` names a dtype in which the squares must not overflow either,
-    ``first_row`` the number of X's first row in the whole.
+    ``row_numbers`` are the rows' numbers in the whole array.
     """
     xp = namespace(X)
+    if not xp.isdtype(X.dtype, "real floating"):
+        return
     with np.errstate(over="ignore", invalid="ignore"):
         finite = _sum_is_finite(X, xp, squares_in)
     if not finite:
-        raise_nonfinite(X, overflow=squares_in is not None, first_row=first_row)
+        raise_nonfinite(X, overflow=squares_in is not None, row_numbers=row_numbers)
 
 
 def _sum_is_finite(X, xp, squares_in):
@@ -24,22 +26,20 @@ def _sum_is_finite(X, xp, squares_in):
     return bool(xp.isfinite(xp.sum(values)))
 
 
-def raise_nonfinite(X, *, overflow=True, first_row=0):
+def raise_nonfinite(X, *, overflow=True, row_numbers=None):
     """Find the first row with NaN or infinity and raise.
 
     If all entries are finite, their squares overflow: with ``overflow`` that raises.
     """
     xp = namespace(X)
-    step = block_rows(X.shape[1], X.shape[0])
-    for start in range(0, X.shape[0], step):
-        finite = xp.isfinite(X[start : start + step, :])
-        bad = to_numpy(xp.any(~finite, axis=1))
+    for here in slices(X.shape[0], block_rows(X.shape[1])):
+        bad = to_numpy(xp.any(~xp.isfinite(X[here, :]), axis=1))
         if bad.any():
-            row = start + int(np.argmax(bad))
+            row = here.start + int(np.argmax(bad))
             values = to_numpy(X[row : row + 1, :])[0]
             column = int(np.argmax(~np.isfinite(values)))
             kind = "NaN" if np.isnan(values[column]) else "infinity (inf)"
-            row += first_row
+            row = row if row_numbers is None else int(row_numbers[row])
             raise ValueError(
                 f"Input X contains {kind}: first in row {row}, column {column}. "
                 f"Only finite features are allowed: drop or impute such rows."

@@ -41,6 +41,8 @@ def as_label_array(y, name="y"):
     if not hasattr(y, "dtype") or str(y.dtype) in ("object", "category"):
         y = _from_objects(y)
     y = column_or_1d(y, warn=True)
+    if y.dtype.kind == "O":  # such as the strings of a data frame
+        y = _from_objects(y)
     kind = y.dtype.kind
     if kind == "f":
         bad = np.flatnonzero(~np.isfinite(y))
@@ -55,6 +57,12 @@ def as_label_array(y, name="y"):
                 f"Unknown label type: continuous. {name} holds {y[bad[0]]!r} in row "
                 f"{bad[0]}. {_ALLOWED}; bin a continuous target first."
             )
+    elif kind in "mM" and np.isnat(y).any():
+        row = int(np.argmax(np.isnat(y)))
+        raise ValueError(
+            f"Input {name} contains a missing label (first in row {row}: NaT). Give "
+            f"every row a class label."
+        )
     elif kind == "c":
         raise ValueError(f"Complex data not supported in {name}. {_ALLOWED}.")
     elif kind == "O":
@@ -74,11 +82,11 @@ def unite(a, b):
     if len(a) == len(b) and a.dtype.kind == b.dtype.kind and np.array_equal(a, b):
         same = np.arange(len(a))
         return a, same, same
-    comparable = a.dtype.kind == b.dtype.kind or {a.dtype.kind, b.dtype.kind} <= set(
-        "iufb"
-    )
-    if comparable and a.dtype.kind != "O":
+    kinds = {a.dtype.kind, b.dtype.kind}
+    if len(kinds) == 1 and kinds != {"O"}:
         labels = np.union1d(a, b)
+    elif kinds <= set("biuf"):  # floats are integral here, and may be too short
+        labels = np.array(sorted({int(v) for v in a.tolist() + b.tolist()}))
     else:
         labels = encode_labels(_object_array(a.tolist() + b.tolist()))[0]
     return labels, positions(labels, a), positions(labels, b)
@@ -86,6 +94,11 @@ def unite(a, b):
 
 def positions(labels, known):
     """Position of each label in `known`, or -1."""
+    if labels.dtype.kind == known.dtype.kind != "O" and len(known):
+        order = np.argsort(known, kind="stable")
+        found = np.searchsorted(known, labels, sorter=order)
+        found = order[np.minimum(found, len(known) - 1)]
+        return np.where(known[found] == labels, found, -1)
     index = {label: k for k, label in enumerate(known.tolist())}
     return np.fromiter((index.get(v, -1) for v in labels.tolist()), int, len(labels))
 
@@ -117,7 +130,7 @@ def _from_objects(y):
             return y
     values = y.tolist() if isinstance(y, np.ndarray) else list(y)
     kinds = {type(v) for v in values}
-    plain = all(issubclass(k, (str, numbers.Number, np.generic)) for k in kinds)
+    plain = all(issubclass(k, (str, bytes, numbers.Number, np.generic)) for k in kinds)
     numeric = all(issubclass(k, (numbers.Number, np.number, np.bool_)) for k in kinds)
     if plain and (numeric or len(kinds) == 1):
         return np.asarray(values)

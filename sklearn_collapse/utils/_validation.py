@@ -7,6 +7,7 @@ from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import validate_data
 
 from sklearn_collapse.utils._arrays import (
+    as_like,
     detach,
     is_foreign,
     is_sparse_tensor,
@@ -14,6 +15,7 @@ from sklearn_collapse.utils._arrays import (
     place_of,
     to_numpy,
 )
+from sklearn_collapse.utils._finite import check_finite
 
 # Everything else (integers, booleans, long double) becomes float64.
 _FLOATS = (np.float64, np.float32, np.float16)
@@ -106,6 +108,24 @@ def check_weights(sample_weight, n):
             "Sample weights are all zero: at least one positive weight is required."
         )
     return weights
+
+
+def drop_zero_weights(X, weights):
+    """Leave out rows of zero weight; errors name rows of the whole array.
+
+    Returns
+    -------
+    X : array of shape (m, d)
+    kept : ndarray of int of shape (m,) or slice
+        Rows that are left.
+    weights : ndarray of shape (m,) or None
+    """
+    if weights is None or weights.all():
+        return X, slice(None), weights
+    kept = np.flatnonzero(weights)
+    X = namespace(X).take(X, as_like(kept, X), axis=0)
+    check_finite(X, row_numbers=kept)
+    return X, kept, weights[kept]
 
 
 def check_lengths(X, y):
