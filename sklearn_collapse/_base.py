@@ -63,13 +63,7 @@ class MomentsEstimator(BaseEstimator):
             raise TypeError(
                 f"moments must be a ClassMoments, got {type(moments).__name__}."
             )
-        for flag, value in self._moments_options().items():
-            if getattr(moments, flag) != value:
-                raise ValueError(
-                    f"{type(self).__name__} with these parameters needs moments with "
-                    f"{flag}={value!r}, got {flag}={getattr(moments, flag)!r}: gather "
-                    f"them with ClassMoments({flag}={value!r})."
-                )
+        self._check_flags(moments)
         with unchanged_on_error(self):
             self._forget()
             self._check_moments(moments)
@@ -84,6 +78,16 @@ class MomentsEstimator(BaseEstimator):
         """Device on which the moments were gathered."""
         check_is_fitted(self, "moments_")
         return self.moments_.device_
+
+    def _check_flags(self, moments):
+        """Raise if moments were gathered with other flags than are needed."""
+        for flag, value in self._moments_options().items():
+            if getattr(moments, flag) != value:
+                raise ValueError(
+                    f"{type(self).__name__} with these parameters needs moments with "
+                    f"{flag}={value!r}, got {flag}={getattr(moments, flag)!r}: gather "
+                    f"them with ClassMoments({flag}={value!r})."
+                )
 
     def _forget(self):
         """Drop what an earlier fit has left and this one may not replace."""
@@ -119,8 +123,9 @@ class MomentsEstimator(BaseEstimator):
         """Add rows to the fitted moments, or start them."""
         if not hasattr(self, "moments_"):
             self.moments_ = self._new_moments()
-        elif place_of(X) != place_of(self.moments_.means_):
+        elif place_of(X) != self.moments_.place:
             check_same_place(self, X, self.moments_.means_, "partial_fit")
+        self._check_flags(self.moments_)
         self.moments_.update(X, y, weights)
 
     def _new_moments(self):

@@ -113,6 +113,10 @@ class DerivedMoments:
             lambda: self._decompose(which, shrinkage, rank_tol),
         )
 
+    def _zero_level(self, spectrum):
+        """Floor for a within-class covariance that is zero: the total's."""
+        return None if spectrum.rank else (self._spectrum("total").floor or None)
+
     def _noise(self, squared_vectors):
         """Variance that rounding of the input may put into unit directions."""
         xp = namespace(squared_vectors)

@@ -1,5 +1,6 @@
 """The network's last layer as a fitted classifier, and every way to say `head=`."""
 
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -7,7 +8,6 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import has_fit_parameter
 
-from sklearn_collapse._linalg._spectrum import floored_inverse
 from sklearn_collapse.utils._arrays import (
     Array,
     as_like,
@@ -240,7 +240,7 @@ class LinearHead(ClassifierMixin, BaseEstimator):
 
 
 class ResolvedHead(NamedTuple):
-    """A head ready for use: its classes, and its weights or the estimator itself."""
+    """A head ready for use; ``estimator`` decides unless it is None."""
 
     classes: np.ndarray
     coef: Array | None  # (C, d), of the library of the features
@@ -258,16 +258,24 @@ class ResolvedHead(NamedTuple):
         xp = namespace(self.coef)
         return xp.take(self.coef, as_like(index, self.coef), axis=0)
 
+    def placed(self, rows):
+        """Return the head with its weights where and as precise as rows are mapped."""
+        if self.estimator is not None:
+            return self
+        dtype = float_dtype(rows.X, rows.xp)
+        coef, intercept = (rows.local(w, dtype) for w in (self.coef, self.intercept))
+        return self._replace(coef=coef, intercept=intercept)
+
     def predict_codes(self, block):
         """Position in `classes` of the class predicted for each row of a block."""
         xp = namespace(block)
-        if self.coef is not None:
-            coef, intercept = (
-                as_like(w, block, block.dtype) for w in (self.coef, self.intercept)
-            )
-            logits = xp.matmul(block, xp.matrix_transpose(coef)) + intercept
+        if self.estimator is None:
+            logits = xp.matmul(block, xp.matrix_transpose(self.coef)) + self.intercept
             return xp.argmax(logits, axis=1)
-        labels = self.estimator.predict(to_numpy(block))
+        with warnings.catch_warnings():
+            # Blocks of rows have lost the column names that a frame had.
+            warnings.filterwarnings("ignore", "X does not have valid feature names")
+            labels = self.estimator.predict(to_numpy(block))
         return as_like(encode_known(labels, self.classes, "by the head"), block)
 
 
@@ -309,22 +317,44 @@ def fitted_head(head, data=None):
     return clone(head).fit(to_numpy(X), to_numpy(y), **weights)
 
 
-def resolve_head(head, moments):
+def resolve_head(head, geometry):
     """Weights, if there are any, of a fitted head for the classes of the data.
 
     Parameters
     ----------
     head : "lda" or fitted classifier
-        It must know all classes of the moments.
-    moments : ClassMoments
+        It must know all classes of the data.
+    geometry : ClassGeometry
+        Of the data.
 
     Returns
     -------
     ResolvedHead
     """
-    if head == "lda":
-        return lda_head(moments)
-    classes, known = moments.classes_, head.classes_
+    moments = geometry.moments
+    if isinstance(head, str):
+        return lda_head(geometry)
+    check_head(head, moments.classes_, moments.n_features)
+    known = head.classes_
+    coef = _coef(head)
+    if coef is None:
+        return ResolvedHead(known, None, None, head)
+    intercept = np.asarray(to_numpy(getattr(head, "intercept_", 0.0)), dtype=float)
+    intercept = np.broadcast_to(intercept, coef.shape[:1])
+    if len(known) == 2 and coef.shape[0] == 1:
+        coef = np.concatenate([-coef / 2, coef / 2])
+        intercept = np.concatenate([-intercept / 2, intercept / 2])
+    means = moments.means_
+    # Other classifiers decide by their own predict, whatever their coef_ is used for.
+    decides = None if _is_plain(head) else head
+    return ResolvedHead(known, as_like(coef, means), as_like(intercept, means), decides)
+
+
+def check_head(head, classes, n_features):
+    """Raise if a fitted head lacks classes of the data or reads other features."""
+    if head is None or isinstance(head, str):
+        return
+    known = head.classes_
     lacking = classes[positions(classes, known) < 0]
     if len(lacking):
         raise ValueError(
@@ -332,41 +362,40 @@ def resolve_head(head, moments):
             f"{shorten(known)}. Pass the labels of its rows, for example "
             f"LinearHead(coef, intercept, classes=…)."
         )
+    coef = _coef(head)
+    if coef is not None:
+        check_coef(coef, n_features)
+        if _is_plain(head):
+            head.intercept_  # noqa: B018  raises if it does not fit
+
+
+def _is_plain(head):
+    """Whether the head is a `LinearHead`, maybe frozen."""
+    return isinstance(getattr(head, "estimator", head), LinearHead)
+
+
+def _coef(head):
+    """Weights of a linear classifier, one row per class or one in all, or None."""
     coef = getattr(head, "coef_", None)
-    if coef is None:
-        return ResolvedHead(known, None, None, head)
+    # The rows of a support vector classifier belong to pairs of classes.
+    if coef is None or (hasattr(head, "support_vectors_") and len(head.classes_) > 2):
+        return None
     coef = np.asarray(to_numpy(coef), dtype=float)
-    check_coef(coef, moments.n_features)
-    intercept = np.asarray(to_numpy(getattr(head, "intercept_", 0.0)), dtype=float)
-    intercept = np.broadcast_to(intercept, coef.shape[:1])
-    if len(known) == 2 and coef.shape[0] == 1:
-        coef = np.concatenate([-coef / 2, coef / 2])
-        intercept = np.concatenate([-intercept / 2, intercept / 2])
-    if coef.shape[0] != len(known):
-        return ResolvedHead(known, None, None, head)
-    means = moments.means_
-    return ResolvedHead(known, as_like(coef, means), as_like(intercept, means), head)
+    binary = len(head.classes_) == 2 and coef.shape[0] == 1
+    return coef if binary or coef.shape[0] == len(head.classes_) else None
 
 
-def lda_head(moments):
-    """Closed-form linear discriminant of the moments, logits centred over classes.
+def lda_head(geometry):
+    """Closed-form linear discriminant, logits centred over classes.
 
     Weights Sigma_W^-1 (mean_c - mean) with the floored inverse, intercepts
-    log p_c - (mean_c + mean)^T w_c / 2.
+    log p_c - (mean_c + mean)^T w_c / 2, all with the class weights of the geometry.
     """
-    means = moments.means_
-    xp = namespace(means)
-    spectrum = moments._spectrum()
-    inverse, _ = floored_inverse(spectrum, level=zero_level(moments, spectrum), xp=xp)
-    root = spectrum.vectors * xp.sqrt(inverse)
-    mean = moments.mean_
-    coef = xp.matmul(xp.matmul(means - mean, root), xp.matrix_transpose(root))
-    shares = moments.counts_ / moments.n_samples_
-    intercept = xp.log(shares) - xp.vecdot(coef, means + mean) / 2
+    xp, root = geometry.xp, geometry.whitener
+    means = geometry.moments.means_
+    coef = xp.matmul(xp.matmul(geometry.means, root), xp.matrix_transpose(root))
+    intercept = xp.log(geometry.local(geometry.shares))
+    intercept = intercept - xp.vecdot(coef, means + geometry.mean) / 2
     coef = coef - xp.mean(coef, axis=0)
-    return ResolvedHead(moments.classes_, coef, intercept - xp.mean(intercept))
-
-
-def zero_level(moments, spectrum):
-    """Floor for a within-class covariance that is zero: the total's; else None."""
-    return None if spectrum.rank else (moments._spectrum("total").floor or None)
+    classes = geometry.moments.classes_
+    return ResolvedHead(classes, coef, intercept - xp.mean(intercept))

@@ -150,7 +150,8 @@ class ClassMoments(DerivedMoments):
         self._labels: Any = None
         self._moments: Moments | None = None
         self._labelled: bool | None = None
-        self._buffer: list = []
+        self._buffer: list = []  # blocks that wait: (X, classes, codes, weights)
+        self._waiting = 0  # their rows
         self._names: Any = None
         self._input: Any = None  # (dtype name, spacing) of the coarsest input
         self._place: Any = None  # library and device of the fitted arrays
@@ -191,7 +192,6 @@ class ClassMoments(DerivedMoments):
         if X.shape[0] < n_rows:
             present, codes = np.unique(codes[kept], return_inverse=True)
             classes = classes[present]
-        waiting = sum(block[0].shape[0] for block in self._buffer)
         enough = self._block_size(X.shape[1], len(classes))
         numbers = first_row + np.arange(n_rows)[kept]
         if X.shape[0] >= enough:
@@ -202,7 +202,8 @@ class ClassMoments(DerivedMoments):
             copy = namespace(X).asarray(X, copy=True)
             weights = None if weights is None else weights.copy()
             self._buffer.append((copy, classes, codes, weights))
-            if waiting + X.shape[0] >= enough:
+            self._waiting += X.shape[0]
+            if self._waiting >= enough:
                 self._flush()
         self._remember(X, names, labelled=y is not None)
         return self
@@ -317,7 +318,7 @@ class ClassMoments(DerivedMoments):
         self._flush()
         twin = object.__new__(type(self))
         # The arrays are never written to once they are here, so they are shared.
-        twin.__dict__.update(self.__dict__, _buffer=[], _cache={})
+        twin.__dict__.update(self.__dict__, _buffer=[], _cache={}, _waiting=0)
         return twin
 
     __copy__ = copy
@@ -384,6 +385,11 @@ class ClassMoments(DerivedMoments):
         """Device on which the rows were last worked on."""
         self._gathered()
         return self._device_used[1]
+
+    @property
+    def place(self):
+        """Library and device of the blocks; None before the first."""
+        return self._place
 
     @property
     def labelled(self):
@@ -557,10 +563,7 @@ class ClassMoments(DerivedMoments):
         if not self._buffer:
             return
         blocks = self._buffer
-        labels = blocks[0][1]
-        for block in blocks[1:]:
-            labels = unite(labels, block[1])[0]
-        codes = np.concatenate([positions(c, labels)[k] for _, c, k, _ in blocks])
+        labels, codes = _encode_together([block[1:3] for block in blocks])
         weights = None
         if any(block[3] is not None for block in blocks):
             ones = [np.ones(len(k)) if w is None else w for _, _, k, w in blocks]
@@ -570,7 +573,7 @@ class ClassMoments(DerivedMoments):
         wide = xp.float64 if len(dtypes) > 1 else blocks[0][0].dtype
         X = xp.concat([xp.astype(b[0], wide, copy=False) for b in blocks], axis=0)
         self._absorb(X, labels, codes, weights)
-        self._buffer = []
+        self._buffer, self._waiting = [], 0
 
     def _gathered(self):
         self._flush()
@@ -583,3 +586,15 @@ class ClassMoments(DerivedMoments):
 
 def _spacing(dtype):
     return dtype[1]
+
+
+def _encode_together(encoded):
+    """Encode the labels of several blocks, each given as (classes, codes)."""
+    kinds = {classes.dtype.kind for classes, _ in encoded}
+    if len(kinds) == 1 and kinds != {"O"}:
+        labels = np.concatenate([classes[codes] for classes, codes in encoded])
+        return np.unique(labels, return_inverse=True)
+    union = encoded[0][0]
+    for classes, _ in encoded[1:]:
+        union = unite(union, classes)[0]
+    return union, np.concatenate([positions(c, union)[k] for c, k in encoded])

@@ -58,6 +58,7 @@ def simplex_distance(a, b, xp):
     taken entry by entry: the expanded form loses half the digits near 0.
     """
     c = a.shape[0]
+    a, b = _unit_size(a, xp), _unit_size(b, xp)
     square = sum(float(xp.sum(g * g)) for _, g in gram_blocks(a, b, xp))
     if square == 0:
         return math.nan
@@ -67,6 +68,12 @@ def simplex_distance(a, b, xp):
         gap = gram / math.sqrt(square) - ideal / math.sqrt(c - 1)
         total += float(xp.sum(gap * gap))
     return math.sqrt(total)
+
+
+def _unit_size(values, xp):
+    """Divide by the largest entry, so that squares of squares do not overflow."""
+    largest = float(xp.max(xp.abs(values)))
+    return values / largest if largest else values
 
 
 def pair_distances(means, xp):
@@ -80,9 +87,8 @@ def pair_distances(means, xp):
         rows = squares[start : start + gram.shape[0]][:, None]
         scale = rows + squares[None, :]
         found = xp.clip(scale - 2 * gram, 0.0, None)
-        close = (found < 1e4 * means.shape[1] * eps * scale) & ~diagonal_mask(
-            start, gram, xp
-        )
+        few_digits = 1e7 * means.shape[1] ** 0.5 * eps
+        close = (found < few_digits * scale) & ~diagonal_mask(start, gram, xp)
         i, j = xp.nonzero(close)
         exact = []
         for pairs in slices(i.shape[0], block_rows(means.shape[1])):

@@ -124,9 +124,10 @@ def gather(rows, codes, n_classes, weights, *, dtype, normalize, class_scatter):
         traces[met] = traces[met] + traces_b + pull_traces
         counts[met] += n_b
 
-    if not bool(xp.isfinite(xp.sum(means) + xp.sum(traces))):
-        raise NonFiniteError
     scatter = xp.sum(per_class, axis=0) if class_scatter else mirror(scatter, xp)
+    sums = xp.sum(means) + xp.sum(traces) + xp.linalg.trace(scatter)
+    if not bool(xp.isfinite(sums)):
+        raise NonFiniteError
     return Moments(
         counts, *(_home(rows, x) for x in (means, scatter, traces, per_class))
     )
@@ -206,7 +207,7 @@ def _centre(block, edges, weights, rows):
         block *= rows.local(np.sqrt(weights), block.dtype)[:, None]
     squares = xp.astype(xp.vecdot(block, block), xp.float64)
     traces = segment_sums(squares[:, None], edges, None, xp)[:, 0]
-    traces = traces - xp.vecdot(missed, missed)
+    traces = xp.clip(traces - xp.vecdot(missed, missed), 0.0, None)
     return block, n_b, xp.astype(rough, xp.float64) + rest, traces, missed
 
 

@@ -162,15 +162,22 @@ def class_distances(rows, metric):
     metric = _placed(metric, rows)
     dtype = float_dtype(rows.X, xp)
     d, n_classes = metric.queries.shape
-    columns = xp.arange(n_classes, device=device_of(metric.means))
+    # Squared distances this much smaller than their terms keep 7 digits of them.
+    few_digits = 1e7 * d**0.5 * float(xp.finfo(xp.float64).eps)
 
     def distances(block, _):
         x = block - metric.centre
-        match = metric.half_norms - xp.matmul(x, metric.queries)
-        nearest = xp.argmin(match, axis=1)
-        square = xp.clip(xp.vecdot(x, x)[:, None] + 2 * match, 0.0, None)
-        exact = _squared_norms(block, nearest, metric.means, xp)
-        square = xp.where(columns == nearest[:, None], exact[:, None], square)
+        scale = xp.vecdot(x, x)[:, None] + 2 * metric.half_norms
+        square = scale - 2 * xp.matmul(x, metric.queries)
+        close = square < few_digits * scale
+        i, j = xp.nonzero(close)
+        exact = []
+        for here in slices(i.shape[0], block_rows(d)):
+            rows_of_pairs = xp.take(block, i[here], axis=0)
+            gap = rows_of_pairs - xp.take(metric.means, j[here], axis=0)
+            exact.append(xp.vecdot(gap, gap))
+        if exact:
+            square = fill(square, close, xp.concat(exact), xp)
         return (xp.astype(xp.sqrt(square), dtype, copy=False),)
 
     found = map_rows(rows, distances, max(d, 2 * n_classes), xp.float64)[0]
@@ -294,12 +301,6 @@ def _decide(block, rule, xp):
 def _of_class(values, nearest, xp):
     """Row of each row's class; a single class is left to broadcasting."""
     return values if values.shape[0] == 1 else xp.take(values, nearest, axis=0)
-
-
-def _squared_norms(block, nearest, means, xp):
-    """Squared distance of each row to the mean that was chosen for it."""
-    gap = block - _of_class(means, nearest, xp)
-    return xp.vecdot(gap, gap)
 
 
 def _placed(metric, rows):

@@ -63,13 +63,11 @@ def _held_out_vci(geometry, X, codes, weights, device):
     rank = values.shape[0]
     if not rank:
         return 1.0
-    whitener = geometry.whitener
-    # Sigma_T^-1 A by Woodbury: Sigma_W^-1 A (I + A^T Sigma_W^-1 A)^-1.
-    white = xp.matmul(values[:, None] * right, whitener)
-    gram = xp.matmul(white, xp.matrix_transpose(white))
-    eye = xp.eye(rank, dtype=gram.dtype)
-    solved = xp.linalg.solve(gram + geometry.local(eye), white)
-    probe = xp.matmul(whitener, xp.matrix_transpose(solved))
+    # Sigma_T^+ A: what the class means say, through the covariance of all rows.
+    total = geometry.total_spectrum
+    kept = total.vectors[:, : total.rank]
+    probe = xp.matmul(right, kept) * values[:, None] / total.values[: total.rank]
+    probe = xp.matmul(kept, xp.matrix_transpose(probe))
     targets = left / geometry.local(np.sqrt(geometry.shares))[:, None]
     rows = Rows(X, device, work=float(X.shape[0]) * probe.shape[0] * rank)
     probe, targets, mean, codes, weights = (

@@ -1,12 +1,14 @@
 """Neural collapse of labelled features: NC1 to NC4 and their relatives."""
 
+import math
+
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_collapse._base import MomentsEstimator, unchanged_on_error
 from sklearn_collapse._linalg._rows import class_distances, class_metric
 from sklearn_collapse.collapse._held_out import held_out_metric, held_out_weights
-from sklearn_collapse.heads import fitted_head, resolve_head
+from sklearn_collapse.heads import check_head, fitted_head, resolve_head
 from sklearn_collapse.metrics._duality import row_shares
 from sklearn_collapse.metrics._geometry import (
     ClassGeometry,
@@ -21,20 +23,24 @@ from sklearn_collapse.metrics._registry import (
 )
 from sklearn_collapse.moments import ClassMoments
 from sklearn_collapse.utils._arrays import Rows, namespace
-from sklearn_collapse.utils._labels import encode_known, encode_labels
+from sklearn_collapse.utils._labels import as_label_array, encode_known, encode_labels
 from sklearn_collapse.utils._sklearn_private import (
     HasMethods,
     StrOptions,
     fit_context,
 )
-from sklearn_collapse.utils._validation import check_lengths, check_weights
+from sklearn_collapse.utils._validation import (
+    check_lengths,
+    check_weights,
+    drop_zero_weights,
+)
 
 # Metrics of the class means alone cannot change on new rows.
 _CRITERIA: frozenset = frozenset(
     name for name, metric in METRICS.items() if metric.needs & {"moments", "rows"}
 )
 
-# Scatters of single classes that fit keeps at the most (numbers): 256 MiB.
+# Numbers in the scatters of single classes that fit keeps at the most.
 _MAX_SCATTER = 2**25
 
 
@@ -83,8 +89,8 @@ class NeuralCollapseScorer(
         Rank of the within-class covariance by the rank rule.
     moments_ : ClassMoments
         Fitted state. With ``class_weight="balanced"`` it has the scatter of each
-        class, or after ``fit``, if those would take more than 256 MiB, belongs to the
-        reweighted rows.
+        class, or after ``fit``, if those would be more than 2^25 numbers, belongs to
+        the reweighted rows.
     head_ : {None, "lda"} or classifier
         Fitted head.
     device_ : str
@@ -171,6 +177,7 @@ class NeuralCollapseScorer(
             classes, codes = encode_labels(y)
             check_two_classes(classes)
             head = fitted_head(self.head, (X, y, weights))
+            check_head(head, classes, X.shape[1])
             row_weights = weights
             if self.class_weight == "balanced":
                 row_weights = balanced_weights(codes, len(classes), weights)
@@ -182,7 +189,6 @@ class NeuralCollapseScorer(
                 self._reweighted = True
             self.moments_ = moments.update(X, y, weights)
             self.head_ = head
-            self._resolved_head()  # raises if it does not fit the data
             self._row_metrics = self._measure_rows(X, codes, row_weights)
         return self
 
@@ -218,9 +224,11 @@ class NeuralCollapseScorer(
             X, y, weights = self._validate_fit(
                 X, y, sample_weight, reset=first, min_samples=1
             )
+            self._wanted()  # raises on unknown names
             self.head_ = fitted_head(self.head)
+            check_head(self.head_, encode_labels(y)[0], X.shape[1])
             self._continue_moments(X, y, weights)
-            self._row_metrics = {}
+            self._row_metrics, self._reweighted = {}, False
         return self
 
     def transform(self, X):
@@ -240,7 +248,7 @@ class NeuralCollapseScorer(
         moments = self.moments_
         means = moments.means_
         metric = class_metric(means, moments.mean_, None, namespace(means))
-        rows = Rows(X, self.device, work=float(X.shape[0]) * means.shape[1])
+        rows = Rows(X, self.device, work=float(X.shape[0]) * math.prod(means.shape))
         return rows.home(class_distances(rows, metric))
 
     def score(self, X, y=None, sample_weight=None):
@@ -250,7 +258,8 @@ class NeuralCollapseScorer(
         fitted ones; the scatter within classes is measured anew, about the fitted
         means, rows of class c weighing p_c(fitted) / n_c(new). Held-out VCI is
         1 - R^2 of the fitted least-squares probe. On the rows that were fitted this
-        is plus or minus ``metrics_[criterion]``.
+        is plus or minus ``metrics_[criterion]`` (to the level of the floor, where the
+        within-class covariance is zero).
 
         Parameters
         ----------
@@ -268,10 +277,17 @@ class NeuralCollapseScorer(
         """
         X = self._validate_rows(X, "score")
         self._require_labels(y)
+        if self.criterion not in _CRITERIA:
+            raise ValueError(
+                f"criterion must be one of {sorted(_CRITERIA)}, got "
+                f"{self.criterion!r}: other metrics do not change on new rows."
+            )
         check_two_classes(self.classes_)
-        codes = encode_known(y, self.classes_)
-        check_lengths(X, codes)
+        y = as_label_array(y)
+        check_lengths(X, y)
         weights = check_weights(sample_weight, X.shape[0])
+        X, kept, weights = drop_zero_weights(X, weights)
+        codes = encode_known(y[kept], self.classes_)
         name = self.criterion
         if name in ROW_METRICS:
             weights = held_out_weights(self._geometry(), codes, weights)
@@ -288,7 +304,8 @@ class NeuralCollapseScorer(
     def metrics_(self):
         """Value of each metric."""
         check_is_fitted(self, "moments_")
-        return self.moments_._cached("metrics", self._measure)
+        key = ("metrics", self.class_weight, tuple(self._wanted()))
+        return dict(self.moments_._cached(key, self._measure))
 
     @property
     def classes_(self):
@@ -313,30 +330,37 @@ class NeuralCollapseScorer(
         return len(self.classes_)
 
     def _moments_options(self):
-        return {"class_scatter": True} if self.class_weight == "balanced" else {}
+        flags = {"normalize": False}
+        return flags | {"class_scatter": True} if self._balanced else flags
+
+    @property
+    def _balanced(self):
+        return self.class_weight == "balanced"
 
     def _check_moments(self, moments):
+        self._wanted()  # raises on unknown names
         check_two_classes(moments.classes_)
         head = fitted_head(self.head)
-        if head is not None:
-            resolve_head(head, moments)
+        check_head(head, moments.classes_, moments.n_features)
         self.head_, self._row_metrics, self._reweighted = head, {}, False
 
     def _geometry(self):
+        weight = None if self._reweighted else self.class_weight
         return self.moments_._cached(
-            "geometry", lambda: ClassGeometry(self.moments_, self.class_weight)
+            ("geometry", weight), lambda: ClassGeometry(self.moments_, weight)
         )
 
     def _resolved_head(self):
         if self.head_ is None:
             return None
         return self.moments_._cached(
-            "head", lambda: resolve_head(self.head_, self.moments_)
+            ("head", self.class_weight),
+            lambda: resolve_head(self.head_, self._geometry()),
         )
 
     def _row_shares(self, X, codes, weights):
         moments = self.moments_
-        work = float(X.shape[0]) * moments.means_.shape[1] * len(moments.classes_)
+        work = float(X.shape[0]) * math.prod(moments.means_.shape)
         rows = Rows(X, self.device, work)
         return row_shares(rows, moments, codes, weights, self._resolved_head())
 

@@ -224,7 +224,7 @@ def nc4_agreement(X, y, head, *, sample_weight=None, class_weight=None):
     0.6666666666666666
     """
     geometry, rows, codes, weights = _rows_of(X, y, sample_weight, class_weight)
-    head = _resolve(head, geometry.moments, (X, y, sample_weight))
+    head = _resolve(head, geometry, (X, y, sample_weight))
     return row_shares(rows, geometry.moments, codes, weights, head)["nc4_agreement"]
 
 
@@ -293,6 +293,7 @@ def row_shares(rows, moments, codes, weights, head=None):
     nearest = to_numpy(nearest_class(rows, metric)[0])
     shares = {}
     if head is not None:
+        head = head.placed(rows)
         width = max(rows.X.shape[1], len(head.classes))
         chosen = map_rows(rows, lambda b, _: (head.predict_codes(b),), width)[0]
         # A class that the data lack becomes -1 and agrees with nothing.
@@ -307,7 +308,7 @@ def _nc3_self_duality(geometry, weights, centered=False, squared=False):
     if centered:
         weights = weights - xp.mean(weights, axis=0)
     norms = [float(xp.linalg.vector_norm(m)) for m in (weights, geometry.means)]
-    if 0.0 in norms:
+    if 0.0 in norms or geometry.means_coincide:
         return math.nan
     gap = weights / norms[0] - geometry.means / norms[1]
     distance = float(xp.linalg.vector_norm(gap))
@@ -322,20 +323,19 @@ def _nc3_uniform_duality(geometry, weights):
 
 
 def _nc3_product(geometry, weights):
-    if not simplex_exists(geometry, "nc3_product"):
+    if not simplex_exists(geometry) or geometry.means_coincide:
         return math.nan
     return simplex_distance(weights, geometry.means, geometry.xp)
 
 
 def _weights(geometry, head, data):
-    moments = geometry.moments
-    return _resolve(head, moments, data).rows_of(moments.classes_)
+    return _resolve(head, geometry, data).rows_of(geometry.moments.classes_)
 
 
-def _resolve(head, moments, data):
+def _resolve(head, geometry, data):
     if head is None:
         raise ValueError("head is None, but this metric compares a head with the data.")
-    return resolve_head(fitted_head(head, data), moments)
+    return resolve_head(fitted_head(head, data), geometry)
 
 
 def _rows_of(X, y, sample_weight, class_weight):

@@ -5,11 +5,15 @@ from functools import cached_property
 import numpy as np
 
 from sklearn_collapse._linalg._spectrum import eigh_by_rank, floored_inverse
-from sklearn_collapse.heads import zero_level
 from sklearn_collapse.moments import ClassMoments
 from sklearn_collapse.utils._arrays import as_like, namespace, to_numpy
-from sklearn_collapse.utils._labels import encode_labels
-from sklearn_collapse.utils._validation import check_features, check_weights
+from sklearn_collapse.utils._labels import as_label_array, encode_labels
+from sklearn_collapse.utils._validation import (
+    check_features,
+    check_lengths,
+    check_weights,
+    drop_zero_weights,
+)
 
 
 class ClassGeometry:
@@ -32,6 +36,7 @@ class ClassGeometry:
         self.n_classes, self.n_features = moments.means_.shape
         self.eps = float(self.xp.finfo(self.xp.float64).eps)
         self._is_pooled = not self.balanced
+        self.warned_of_simplex = False
 
     @cached_property
     def counts(self):
@@ -41,7 +46,7 @@ class ClassGeometry:
     @cached_property
     def balanced(self):
         """Whether classes of different weight are to count alike."""
-        even = np.allclose(self.counts, self.counts[0], rtol=1e-12)
+        even = np.allclose(self.counts, self.counts[0], rtol=1e-12, atol=0)
         return self.class_weight == "balanced" and not even
 
     @cached_property
@@ -84,8 +89,19 @@ class ClassGeometry:
         """Spectrum of the within-class covariance, its rank decided."""
         if self._is_pooled:
             return self.moments._spectrum()
+        return self._decompose(self.within)
+
+    @cached_property
+    def total_spectrum(self):
+        """Spectrum of the covariance of all rows, its rank decided."""
+        if self._is_pooled:
+            return self.moments._spectrum("total")
+        between = self.xp.matmul(self.xp.matrix_transpose(self.root), self.root)
+        return self._decompose(self.within + between)
+
+    def _decompose(self, covariance):
         eps = float(self.xp.finfo(getattr(self.xp, self.moments.dtype_)).eps)
-        return eigh_by_rank(self.within, self.moments._noise, eps, None, self.xp)
+        return eigh_by_rank(covariance, self.moments._noise, eps, None, self.xp)
 
     @cached_property
     def between(self):
@@ -105,20 +121,26 @@ class ClassGeometry:
     def whitener(self):
         """Root R of the floored inverse of the within-class covariance: R R^T."""
         spectrum = self.within_spectrum
-        level = zero_level(self.moments, spectrum)
+        level = self.moments._zero_level(spectrum)
         inverse, _ = floored_inverse(spectrum, level=level, xp=self.xp)
         return spectrum.vectors * self.xp.sqrt(inverse)
 
     @cached_property
     def mean_rounding(self):
-        """Norm below which a centred class mean is rounding."""
+        """Norms below which the centred class means are rounding, (C, 1)."""
         xp = self.xp
-        squares = xp.vecdot(self.means, self.means)
-        ones = xp.matrix_transpose(xp.ones_like(self.means[:1, :]))
-        noise = float(self.moments._noise(ones)[0]) ** 0.5
-        return max(
-            max(self.means.shape) * self.eps * float(xp.max(squares)) ** 0.5, noise
-        )
+        squares = xp.vecdot(self.means, self.means)[:, None]
+        largest = float(xp.max(squares)) ** 0.5
+        # What rounding of the input may put into the direction of each mean.
+        safe = xp.where(squares > 0, squares, xp.ones_like(squares))
+        noise = self.moments._noise(xp.matrix_transpose(self.means**2 / safe))
+        least = max(self.means.shape) * self.eps * largest
+        return xp.clip(xp.sqrt(noise)[:, None], least, None)
+
+    @property
+    def means_coincide(self):
+        """Whether the class means are equal, to rounding."""
+        return not self.between[1].shape[0]
 
     @property
     def few_rows(self):
@@ -129,7 +151,7 @@ class ClassGeometry:
         """The same class means with another within-class covariance."""
         twin = ClassGeometry(self.moments, self.class_weight)
         # The between-class decomposition stays; the within-class one is done anew.
-        kept = ("counts", "balanced", "shares", "root", "means", "between")
+        kept = ("counts", "balanced", "shares", "root", "means", "mean", "between")
         twin.__dict__.update({name: getattr(self, name) for name in kept})
         twin.__dict__.update(within=within, variances=variances)
         twin._is_pooled = False
@@ -166,13 +188,15 @@ def balanced_weights(codes, n_classes, weights):
 def geometry_of(X, y, sample_weight=None, class_weight=None):
     """Geometry of labelled rows for the metric functions."""
     X, _ = check_features(X, min_samples=2)
-    weights = check_weights(sample_weight, X.shape[0])
     if y is None:
         raise ValueError(
             "This metric requires y to be passed, but the target y is None."
         )
+    X, kept, weights = drop_zero_weights(X, check_weights(sample_weight, X.shape[0]))
+    y = as_label_array(y)[kept]
     if class_weight == "balanced":
         classes, codes = encode_labels(y)
+        check_lengths(X, codes)
         weights = balanced_weights(codes, len(classes), weights)
     elif class_weight is not None:
         raise ValueError(

@@ -75,7 +75,8 @@ def nc2_equiangularity(X, y, *, sample_weight=None, class_weight=None):
     Returns
     -------
     float
-        In [0, 1], lower is more collapsed, 0 for equal angles.
+        In [0, 1], lower is more collapsed, 0 for equal angles; nan if all class means
+        coincide.
 
     See Also
     --------
@@ -279,24 +280,27 @@ def gof_off_diagonal(X, y, *, sample_weight=None, class_weight=None):
 
 
 def _nc2_equinorm(geometry):
+    if geometry.means_coincide:
+        return math.nan
     xp = geometry.xp
     norms = xp.sqrt(xp.vecdot(geometry.means, geometry.means))
-    mean = float(xp.mean(norms))
-    return float(xp.std(norms)) / mean if mean else math.nan
+    return float(xp.std(norms)) / float(xp.mean(norms))
 
 
 def _nc2_equiangularity(geometry):
+    if geometry.means_coincide:
+        return math.nan
     return cosine_spread(_units(geometry), _simplex_cosine(geometry), geometry.xp)[1]
 
 
 def _nc2_max_angle(geometry):
-    if not simplex_exists(geometry, "nc2_max_angle"):
+    if not simplex_exists(geometry) or geometry.means_coincide:
         return math.nan
     return cosine_spread(_units(geometry), _simplex_cosine(geometry), geometry.xp)[0]
 
 
 def _nc2_etf_error(geometry):
-    if not simplex_exists(geometry, "nc2_etf_error"):
+    if not simplex_exists(geometry) or geometry.means_coincide:
         return math.nan
     return simplex_distance(geometry.means, geometry.means, geometry.xp)
 
@@ -317,6 +321,8 @@ def _gnc2_uniformity(geometry):
 def _gof_off_diagonal(geometry):
     xp = geometry.xp
     means = geometry.moments.means_
+    # Squares of squares: in units of the largest entry they do not overflow.
+    means = means / (float(xp.max(xp.abs(means))) or 1.0)
     total, off = 0.0, 0.0
     for start, gram in gram_blocks(means, means, xp):
         own = diagonal_mask(start, gram, xp)
@@ -325,17 +331,20 @@ def _gof_off_diagonal(geometry):
     return off / total if total else math.nan
 
 
-def simplex_exists(geometry, name):
-    """Whether C <= d + 1; otherwise warn and name the alternative."""
+def simplex_exists(geometry):
+    """Whether C <= d + 1; otherwise warn, once, and name the alternative."""
     if geometry.n_classes <= geometry.n_features + 1:
         return True
-    warnings.warn(
-        f"{name} is nan: {geometry.n_classes} classes have no simplex in "
-        f"{geometry.n_features} dimensions (at most {geometry.n_features + 1}). "
-        f"Use gnc2_uniformity, which is defined for any number of classes.",
-        CollapseWarning,
-        stacklevel=4,
-    )
+    if not geometry.warned_of_simplex:
+        warnings.warn(
+            f"nc2_max_angle, nc2_etf_error and nc3_product are nan: "
+            f"{geometry.n_classes} classes have no simplex in {geometry.n_features} "
+            f"dimensions (at most {geometry.n_features + 1}). Use gnc2_uniformity, "
+            f"which is defined for any number of classes.",
+            CollapseWarning,
+            stacklevel=4,
+        )
+    geometry.warned_of_simplex = True
     return False
 
 

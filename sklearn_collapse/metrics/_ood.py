@@ -1,6 +1,7 @@
 """Metrics of out-of-distribution scores: rank-based only."""
 
 import numpy as np
+from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.utils import check_consistent_length, column_or_1d
 
@@ -115,6 +116,8 @@ def ood_table(detectors, X_id, X_ood):
             y_true = np.repeat([1, 0], [len(inside), len(outside)])
             score = np.concatenate([inside, outside])
             _check_scores(y_true, score)
+            # Only ranks count, and those of infinite scores are finite.
+            score = rankdata(score)
             row = {
                 "detector": name,
                 "set": set_name,

@@ -116,7 +116,8 @@ def fisher_ratio(X, y, *, sample_weight=None, class_weight=None):
     Returns
     -------
     float
-        In [0, inf], larger is more separated; inf where Sigma_W is zero.
+        In [0, inf], larger is more separated; inf where Sigma_W is zero, 0 where all
+        class means coincide.
 
     See Also
     --------
@@ -249,16 +250,21 @@ def _nc1_pinv(geometry):
     if not values.shape[0]:
         return math.inf
     spread = xp.vecdot(xp.matmul(right, geometry.within), right)
+    # A scatter of zero is one to rounding, of either sign.
+    spread = xp.clip(spread, 0.0, None)
     return float(xp.sum(spread / values**2)) / geometry.n_classes
 
 
 def _nc1_trace_ratio(geometry):
     xp = geometry.xp
     between = float(xp.sum(geometry.between[1] ** 2))
-    return float(xp.linalg.trace(geometry.within)) / between if between else math.inf
+    within = max(float(xp.linalg.trace(geometry.within)), 0.0)
+    return within / between if between else math.inf
 
 
 def _fisher_ratio(geometry):
+    if geometry.means_coincide:
+        return 0.0
     if not geometry.within_spectrum.rank:
         return math.inf
     return float(geometry.xp.sum(_separations(geometry)))
@@ -284,11 +290,14 @@ def _separations(geometry):
 def _cdnv(geometry, reduction="mean", power=2):
     xp = geometry.xp
     variances = geometry.variances
+    raw = geometry.moments.means_
+    # Squared distances that rounding of the means may make of zero.
+    noise = (4 * geometry.eps) ** 2 * xp.vecdot(raw, raw)
     total, largest, grid = 0.0, 0.0, []
     for start, squares in pair_distances(geometry.means, xp):
         stop = start + squares.shape[0]
         spread = (variances[start:stop][:, None] + variances[None, :]) / 2
-        apart = squares > 0
+        apart = squares > noise[start:stop][:, None] + noise[None, :]
         below = xp.where(apart, squares, xp.ones_like(squares)) ** (power // 2)
         ratio = xp.where(apart, spread / below, xp.full_like(spread, math.inf))
         own = diagonal_mask(start, ratio, xp)

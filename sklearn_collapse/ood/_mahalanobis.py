@@ -201,7 +201,7 @@ class MahalanobisDetector(MomentsDetector):
         rows = Rows(X, self.device, work=float(X.shape[0]) * d * d)
         eps = float(np.finfo(np.float32).eps)
         wide = eps * factors.condition**0.5 > _COORDINATE_ERROR
-        options = {"normalize": self.normalize, "wide": wide}
+        options = {"normalize": self.moments_.normalize, "wide": wide}
         score = -nearest_class(rows, factors.within, **options)[1]
         if factors.total is not None:
             score = score + nearest_class(rows, factors.total, **options)[1]
@@ -217,9 +217,7 @@ class MahalanobisDetector(MomentsDetector):
         mean = moments.mean_
         shrinkage = self._intensity("within")
         spectrum = moments._spectrum("within", shrinkage)
-        level = None
-        if not spectrum.rank:
-            level = moments._spectrum("total").floor or 1.0
+        level = moments._zero_level(spectrum)
         root, floor, condition = _root(spectrum, self.floor, level, xp)
         within = class_metric(moments.means_, mean, root, xp)
         total = None
@@ -245,16 +243,20 @@ class MahalanobisDetector(MomentsDetector):
         xp = namespace(covariance)
         n, d = moments.n_samples_, covariance.shape[0]
         trace = float(xp.linalg.trace(covariance))
-        trace_square = float(xp.sum(covariance * covariance))
+        if not trace:
+            return 0.0
+        # In units of the trace: its square may overflow where the ratio does not.
+        unit = covariance / trace
+        trace_square = float(xp.sum(unit * unit))
         if self.shrinkage == "oas":
-            return oas_intensity(trace, trace_square, n, d)
+            return oas_intensity(1.0, trace_square, n, d)
         fourth = getattr(self, "_fourth", {}).get(which)
         if fourth is None:
             raise ValueError(
                 "shrinkage='ledoit_wolf' needs rows, which partial_fit and fit_moments "
                 "do not keep. Use fit(X, y), shrinkage='oas' or a number."
             )
-        return ledoit_wolf_intensity(trace, trace_square, fourth, n, d)
+        return ledoit_wolf_intensity(1.0, trace_square, fourth / trace / trace, n, d)
 
     def _learn_from_rows(self, X, y, weights):
         if self.shrinkage != "ledoit_wolf":
@@ -263,13 +265,12 @@ class MahalanobisDetector(MomentsDetector):
         rows = Rows(X, self.device, work=float(n) * X.shape[1])
         codes = np.zeros(n, dtype=int)
         own = codes if y is None else encode_known(y, moments.classes_)
-        centre = moments.mean_[None, :]
+        passes = [("within", moments.means_, own)]
+        if self.relative:
+            passes.append(("total", moments.mean_[None, :], codes))
         self._fourth = {
             which: fourth_moment(rows, means, of, weights, normalize=self.normalize)
-            for which, means, of in (
-                ("within", moments.means_, own),
-                ("total", centre, codes),
-            )
+            for which, means, of in passes
         }
 
 

@@ -1,13 +1,27 @@
 """Read features from files: every problem is one line that names the file."""
 
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 
 import numpy as np
 from sklearn.model_selection import train_test_split
 
 from sklearn_collapse.heads import LinearHead
+from sklearn_collapse.utils._finite import check_finite
+from sklearn_collapse.utils._labels import as_label_array
 
+# What numpy.load raises on files that are damaged or of another kind.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    MemoryError,
+    OverflowError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 _KEYS = "X and y, optionally X_test, y_test, W, b, classes"
 
 
@@ -98,29 +112,42 @@ def from_files(features, labels, ood, test_size, seed):
             f"nothing was fitted on them"
         )
     head = _head(arrays, X, y, features)
-    sets = dict(_ood_set(item, X) for item in ood)
+    sets: dict = {}
+    for item in ood:
+        name, rows = _ood_set(item, X)
+        if name in sets:
+            raise ReportError(f"--ood {item}: the name {name!r} is given twice.")
+        sets[name] = rows
     return FeatureSet(features, X, y, X_test, y_test, split, head, sets)
 
 
 def _read(path):
     """Arrays of an .npz file, or {"array": …} of an .npy file."""
+    pickled = False
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {"array": loaded}
-        with loaded:
-            return {key: loaded[key] for key in loaded.files}
+        with open(path, "rb") as file:
+            pickled = file.read(1) == b"\x80"
+            file.seek(0)
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return {"array": loaded}
+            arrays = {key: loaded[key] for key in loaded.files}
     except FileNotFoundError:
         raise ReportError(f"{path}: no such file.") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        if "allow_pickle" in str(error):
+    except _UNREADABLE as error:
+        reason = str(error) or type(error).__name__
+        if pickled or "Object arrays" in reason:
             reason = "it holds pickled objects, which are never loaded"
-        else:
-            reason = str(error).splitlines()[0] if str(error) else "unreadable"
+        elif "allow_pickle" in reason:
+            reason = "it is no array file"
         raise ReportError(
             f"{path}: cannot be read as .npy or .npz: {reason}. Save plain arrays with "
             f"numpy.save or numpy.savez."
         ) from None
+    other = [key for key, value in arrays.items() if not isinstance(value, np.ndarray)]
+    if other:
+        raise ReportError(f"{path}: {other[0]} is no array. Use numpy.savez.")
+    return arrays
 
 
 def _only(arrays, path, key=None):
@@ -144,8 +171,7 @@ def _rows(X, path, key):
             f"{path}: {key} contains NaN or infinity, first in row "
             f"{int(np.argmin(finite))}."
         )
-    # Sums over float16 features would overflow; the file's rounding stays known.
-    return X.astype(np.float32) if X.dtype == np.float16 else X
+    return X
 
 
 def _check_labels(y, X, path, key):
@@ -154,6 +180,10 @@ def _check_labels(y, X, path, key):
             f"{path}: {key} must have shape ({len(X)},), one label per row of X, got "
             f"{y.shape}."
         )
+    try:
+        as_label_array(y, key)
+    except ValueError as error:
+        raise ReportError(f"{path}: {error}") from None
 
 
 def _check_width(X, reference, path, key):
@@ -172,10 +202,10 @@ def _split(X, y, path, test_size, seed):
         train, test = train_test_split(
             rows, test_size=test_size, stratify=codes[rows], random_state=seed
         )
-    except ValueError as error:
+    except ValueError:
         raise ReportError(
             f"{path}: {len(rows)} rows in {len(classes)} classes cannot be split into "
-            f"training and test rows: {error} Save X_test and y_test in the file."
+            f"training and test rows. Save X_test and y_test in the file."
         ) from None
     train = np.sort(np.concatenate([train, np.flatnonzero(alone)]))
     test = np.sort(test)
@@ -184,6 +214,8 @@ def _split(X, y, path, test_size, seed):
 
 def _head(arrays, X, y, path):
     if "W" not in arrays:
+        if "b" in arrays:
+            raise ReportError(f"{path}: b without W; the head needs both, or W alone.")
         return None
     weights = arrays["W"]
     classes = np.unique(y)
@@ -204,4 +236,9 @@ def _ood_set(item, X):
         raise ReportError(f"--ood {item}: expected NAME=FILE.")
     rows = _rows(_only(_read(path), path, "X"), path, "X")
     _check_width(rows, X, path, "X")
+    try:
+        wide = rows.dtype.itemsize > 4
+        check_finite(rows, squares_in="float64" if wide else "float32")
+    except ValueError as error:
+        raise ReportError(f"{path}: {error}") from None
     return name, rows

@@ -83,10 +83,8 @@ def _collapse(collapse):
             ]
         )
     table = _table(["metric", "", "training", "test", "what it is"], rows, "lcrrl")
-    etf, balanced = (
-        _number(collapse["train"]["nc2_etf_error"]),
-        _number(collapse["nc2_etf_error_balanced"]),
-    )
+    etf = _number(collapse["train"]["nc2_etf_error"])
+    balanced = _number(collapse["nc2_etf_error_balanced"])
     return (
         f"Neural collapse (class_weight {weight}; ^ higher, v lower is more "
         f"collapsed; test = about the training means)\n{table}\n\n"
@@ -109,18 +107,19 @@ def _ood(report):
     ]
     head = ["set", "rows", "detector", "AUROC", "FPR95 id", "FPR95 ood"]
     return (
-        "Out of distribution against the test rows (%; FPR95 id: in-distribution is "
-        f"the positive class, ood: OOD is)\n{_table(head, rows, 'lrlrrr')}"
+        "Out of distribution against the test rows (%; AUROC: higher is better, FPR95: "
+        "lower; id: in-distribution is the positive class, ood: OOD is)\n"
+        f"{_table(head, rows, 'lrlrrr')}"
     )
 
 
 def _table(head, rows, align):
     """Columns padded to their widest cell; a repeated first cell is left empty."""
     widths = [max(len(row[k]) for row in [head, *rows]) for k in range(len(head))]
-    lines, before = [], None
-    for row in [head, *rows]:
-        cells = row if row[0] != before else ["", *row[1:]]
-        before = row[0]
+    lines = []
+    before = [None, None, *(row[0] for row in rows)]
+    for row, last in zip([head, *rows], before, strict=False):
+        cells = row if row[0] != last else ["", *row[1:]]
         pads = zip(cells, widths, align, strict=True)
         text = [f"{c:>{w}}" if a == "r" else f"{c:<{w}}" for c, w, a in pads]
         lines.append("  ".join(text).rstrip())

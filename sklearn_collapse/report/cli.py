@@ -1,6 +1,7 @@
 """The command line: ``sklearn-collapse report``."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -43,10 +44,13 @@ def main(argv=None):
         if arguments.json is not None:
             _write(as_json(report), arguments.json, ReportError)
         if arguments.json != "-":
-            print(as_text(report))
+            print(as_text(report), flush=True)
     except ReportError as error:
-        print(f"sklearn-collapse: error: {error}", file=sys.stderr)
+        message = " ".join(str(error).split())
+        print(f"sklearn-collapse: error: {message}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # the reader has seen enough, as in `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
@@ -78,7 +82,8 @@ def _parser():
         metavar="NAME=FILE",
         action="append",
         default=[],
-        help="out-of-distribution features, .npy or .npz with X; may be repeated",
+        help="out-of-distribution features, .npy, or .npz with X or one array; may be "
+        "repeated",
     )
     report.add_argument(
         "--json", metavar="FILE", help="write the numbers as JSON; - prints only them"
@@ -96,16 +101,29 @@ def _parser():
         help="share held out if the file has no test rows (default: 0.2)",
     )
     report.add_argument(
-        "--seed", type=int, default=0, help="seed of that split (default: 0)"
+        "--seed", type=_seed, default=0, help="seed of that split (default: 0)"
     )
     return parser
 
 
 def _share(text):
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
     if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"must lie between 0 and 1, got {text}")
+        raise argparse.ArgumentTypeError(
+            f"must be a number between 0 and 1, got {text}"
+        )
     return value
+
+
+def _seed(text):
+    if not text.isdigit() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number below 2**32, got {text}"
+        )
+    return int(text)
 
 
 def _compute(compute, features, arguments, error_type):
@@ -114,13 +132,12 @@ def _compute(compute, features, arguments, error_type):
             features, class_weight=arguments.class_weight, progress=_Progress()
         )
     except (ValueError, TypeError) as error:
-        message = " ".join(str(error).split())
-        raise error_type(f"{features.name}: {message}") from error
+        raise error_type(f"{features.name}: {error}") from error
 
 
 def _write(text, target, error_type):
     if target == "-":
-        print(text)
+        print(text, flush=True)
         return
     try:
         Path(target).write_text(text + "\n", encoding="utf-8")

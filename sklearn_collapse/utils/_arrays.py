@@ -20,6 +20,7 @@ Array = Any  # an array of any library that follows the standard
 # A copy to the GPU and back costs about as much as this many multiplications on it.
 _WORTH_A_COPY = 2e11
 _BLOCK_BYTES = 8 * 2**20
+_RUNS = 128  # runs of rows that are summed by one product
 _PARENT = os.getpid()
 
 
@@ -64,7 +65,7 @@ def is_sparse_tensor(X):
 
 
 def to_numpy(x):
-    """Copy an array of any library and device to a NumPy array."""
+    """Array of any library and device as a NumPy array; may share its memory."""
     if not is_foreign(x):
         return np.asarray(x)
     if array_api_compat.is_torch_array(x):
@@ -158,10 +159,18 @@ def segment_sums(rows, edges, weights, xp):
         shape = (len(edges) - 1, len(rows))
         data = data.astype(rows.dtype, copy=False)
         return sparse.csr_matrix((data, index, edges), shape=shape) @ rows
-    runs = np.repeat(np.arange(len(edges) - 1), np.diff(edges))
-    indicator = runs == np.arange(len(edges) - 1)[:, None]
-    indicator = indicator.astype(float) * (1.0 if weights is None else weights)
-    return xp.matmul(as_like(indicator, rows, rows.dtype), rows)
+    sums = []
+    for runs in slices(len(edges) - 1, _RUNS):  # an indicator of all would be n x C
+        rows_of_runs = slice(int(edges[runs.start]), int(edges[runs.stop]))
+        sizes = np.diff(edges[runs.start : runs.stop + 1])
+        indicator = (
+            np.repeat(np.arange(len(sizes)), sizes) == np.arange(len(sizes))[:, None]
+        )
+        indicator = as_like(indicator, rows, rows.dtype)
+        if weights is not None:
+            indicator = indicator * as_like(weights[rows_of_runs], rows, rows.dtype)
+        sums.append(xp.matmul(indicator, rows[rows_of_runs, :]))
+    return xp.concat(sums)
 
 
 def add_gram(total, rows, xp, sign=1.0):
@@ -257,9 +266,11 @@ class Rows:
 
 def check_device(X, device):
     """Raise when a foreign array does not live where the estimator must work."""
-    if device != "auto" and device_name(X) != str(device).lower():
+    name, wanted = device_name(X), str(device).lower()
+    # "cuda" is any of "cuda:0", "cuda:1".
+    if wanted != "auto" and name != wanted and name.partition(":")[0] != wanted:
         raise ValueError(
-            f"X lives on device {device_name(X)!r} but device={device!r}. Arrays other "
+            f"X lives on device {name!r} but device={device!r}. Arrays other "
             f"than NumPy's are worked on where they are: move X, or pass device='auto'."
         )
 

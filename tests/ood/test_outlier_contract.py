@@ -1,0 +1,839 @@
+"""Tests of what is true of every detector: fitting, threshold, decisions, errors."""
+
+import copy
+import pickle
+
+import joblib
+import numpy as np
+import oracles
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn import config_context
+from sklearn.base import clone, is_outlier_detector
+from sklearn.exceptions import DataConversionWarning, NotFittedError
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils._param_validation import InvalidParameterError
+
+from sklearn_collapse import ClassMoments
+from sklearn_collapse.ood import MahalanobisDetector
+
+DETECTORS = {
+    "mahalanobis": MahalanobisDetector(),
+    "relative": MahalanobisDetector(relative=True),
+    "normalize": MahalanobisDetector(normalize=True),
+    "oas": MahalanobisDetector(shrinkage="oas"),
+    "ledoit_wolf": MahalanobisDetector(shrinkage="ledoit_wolf"),
+    "relative++": MahalanobisDetector(relative=True, normalize=True, shrinkage=0.2),
+}
+STREAMING = [name for name in DETECTORS if name != "ledoit_wolf"]
+NEEDS_FITTED = ("score_samples", "decision_function", "predict", "calibrate")
+
+detectors = pytest.mark.parametrize("name", DETECTORS)
+streaming = pytest.mark.parametrize("name", STREAMING)
+
+
+@pytest.fixture
+def data(rng):
+    """Three classes of unequal sizes and rows that none of them holds."""
+    y = np.repeat([0, 1, 2], [60, 40, 30])[rng.permutation(130)]
+    X = rng.normal(size=(130, 4)) * [1, 2, 0.5, 1] + 4 * np.eye(3, 4)[y] + 1
+    return X, y, 3 * rng.normal(size=(25, 4)) + 1
+
+
+def detector_of(name, **options):
+    return clone(DETECTORS[name]).set_params(**options)
+
+
+def quantile_offset(scores, contamination, weights=None):
+    """Threshold by its definition."""
+    low, high, offset = (
+        oracles.quantile(scores, share, weights)
+        for share in (0.25, 0.75, contamination)
+    )
+    return offset - 1e-6 * (high - low)
+
+
+# -- scores, decisions, predictions ----------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@detectors
+def test_decisions_follow_from_scores(library, name, dtype, data):
+    X, y, new = data
+    detector = detector_of(name).fit(library.asarray(X, dtype), library.asarray(y))
+    rows = library.asarray(np.vstack([X, new]), dtype)
+    scores, decision, predicted = (
+        getattr(detector, method)(rows)
+        for method in ("score_samples", "decision_function", "predict")
+    )
+    assert all(map(library.owns, (scores, decision, predicted)))
+    scores, decision, predicted = map(library.to_numpy, (scores, decision, predicted))
+    assert scores.dtype == decision.dtype == dtype
+    assert_allclose(decision, scores - detector.offset_, rtol=1e-6, atol=1e-6)
+    assert predicted.dtype == np.int64
+    assert_array_equal(predicted, np.where(decision >= 0, 1, -1))
+    assert set(predicted) == {-1, 1}
+
+
+def test_outliers_score_lower(data):
+    X, y, _ = data
+    for name in DETECTORS:
+        detector = detector_of(name).fit(X, y)
+        far = -20 * np.ones((1, 4)) * [1, -1, 1, -1]
+        assert detector.score_samples(far)[0] < detector.score_samples(X).min()
+        assert_array_equal(detector.predict(far), -1)
+
+
+def test_is_an_outlier_detector():
+    assert is_outlier_detector(MahalanobisDetector())
+
+
+@detectors
+def test_contamination_is_kept_on_training_rows(library, name, data):
+    """Exactly floor(contamination n) rows are called outliers."""
+    X, y, _ = data
+    for contamination in (0.01, 0.05, 0.1, 0.33, 0.5):
+        detector = detector_of(name, contamination=contamination)
+        detector.fit(library.asarray(X), y)
+        predicted = library.to_numpy(detector.predict(library.asarray(X)))
+        assert np.sum(predicted == -1) == int(contamination * len(X) + 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("contamination", "expected"), [(0.01, 0), (0.02, 2), (0.05, 2), (0.19, 2)]
+)
+def test_contamination_and_ties(contamination, expected):
+    """Rows that tie with the threshold are inliers: never more than was asked for."""
+    X = np.repeat([[0.0], [1.0], [2.0], [9.0]], [40, 40, 18, 2], axis=0)
+    detector = MahalanobisDetector(contamination=contamination).fit(X)
+    predicted = detector.predict(X)
+    assert np.sum(predicted == -1) == expected <= contamination * len(X)
+    assert_array_equal(predicted[:98], 1)
+
+
+@pytest.mark.parametrize("n", [120, 127])
+@detectors
+def test_offset_is_the_quantile(name, n, data):
+    X, y, _ = data
+    X, y = X[:n], y[:n]
+    for contamination in (0.05, 0.1, 0.25, 0.37):
+        detector = detector_of(name, contamination=contamination).fit(X, y)
+        scores = detector.score_samples(X)
+        expected = quantile_offset(scores, contamination)
+        assert detector.offset_ == pytest.approx(expected, rel=1e-12)
+        numpys = np.quantile(scores, contamination, method="averaged_inverted_cdf")
+        slack = 1e-6 * (np.quantile(scores, 0.75) - np.quantile(scores, 0.25))
+        assert 0 < numpys - detector.offset_ < 2 * slack
+
+
+@detectors
+def test_weighted_offset(library, name, data, rng):
+    """Weights are frequencies, whole or not."""
+    X, y, _ = data
+    detector = detector_of(name, contamination=0.1).fit(library.asarray(X), y)
+    scores = library.to_numpy(detector.score_samples(library.asarray(X)))
+    for weights in (rng.integers(0, 5, len(X)), rng.integers(0, 9, len(X)) / 4):
+        detector.calibrate(
+            library.asarray(X), sample_weight=library.asarray(weights, "float64")
+        )
+        expected = quantile_offset(scores, 0.1, weights)
+        assert detector.offset_ == pytest.approx(expected, rel=1e-12)
+
+
+@detectors
+def test_fit_weighs_the_offset(name, data, rng):
+    X, y, _ = data
+    weights = rng.integers(0, 4, len(X))
+    detector = detector_of(name, contamination=0.2).fit(X, y, weights)
+    expected = quantile_offset(detector.score_samples(X), 0.2, weights)
+    assert detector.offset_ == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@detectors
+def test_row_at_the_threshold_is_an_inlier(library, name, dtype, data):
+    """Also when it is scored alone, where rounding may differ."""
+    X, y, _ = data
+    X, y = X.astype(dtype)[:127], y[:127]  # no share of 127 rows is whole
+    for contamination in (0.05, 0.123, 0.31):
+        detector = detector_of(name, contamination=contamination)
+        detector.fit(library.asarray(X), y)
+        scores = library.to_numpy(detector.score_samples(library.asarray(X)))
+        row = np.argsort(scores)[int(contamination * len(X))]
+        alone = detector.predict(library.asarray(X[row : row + 1]))
+        assert library.to_numpy(alone)[0] == 1
+
+
+@detectors
+def test_calibrate_on_other_rows(library, name, data):
+    """Only the threshold moves."""
+    X, y, new = data
+    detector = detector_of(name).fit(library.asarray(X), y)
+    before = library.to_numpy(detector.score_samples(library.asarray(X)))
+    offset = detector.offset_
+    assert detector.calibrate(library.asarray(new)) is detector
+    scores = library.to_numpy(detector.score_samples(library.asarray(new)))
+    assert detector.offset_ == pytest.approx(quantile_offset(scores, 0.05), rel=1e-12)
+    assert detector.offset_ != offset
+    after = library.to_numpy(detector.score_samples(library.asarray(X)))
+    assert_array_equal(before, after)
+
+
+def test_training_rows_are_too_optimistic(rng):
+    """What calibrate is for: n near d."""
+    X, fresh, validation = (rng.normal(size=(n, 30)) for n in (60, 500, 500))
+    detector = MahalanobisDetector().fit(X)
+    assert np.mean(detector.predict(fresh) == -1) > 0.5
+    flagged = np.mean(detector.calibrate(validation).predict(fresh) == -1)
+    assert flagged == pytest.approx(0.05, abs=0.04)
+
+
+# -- labels ----------------------------------------------------------------------
+
+
+@detectors
+def test_fit_predict_uses_labels(library, name, data):
+    X, y, _ = data
+    weights = np.arange(len(X)) % 3
+    X, weights = library.asarray(X), library.asarray(weights, "float64")
+    for labels, sample_weight in [(y, None), (None, None), (y, weights)]:
+        detector = detector_of(name)
+        predicted = detector.fit_predict(X, labels, sample_weight=sample_weight)
+        again = detector_of(name).fit(X, labels, sample_weight).predict(X)
+        assert_array_equal(library.to_numpy(predicted), library.to_numpy(again))
+        assert hasattr(detector, "classes_") == (labels is not None)
+    plain = detector_of(name).fit_predict(X)
+    labelled = detector_of(name).fit_predict(X, y)
+    assert np.any(library.to_numpy(plain) != library.to_numpy(labelled))
+
+
+@detectors
+def test_classes_only_with_labels(name, data):
+    X, y, _ = data
+    detector = detector_of(name).fit(X, y)
+    assert_array_equal(detector.classes_, [0, 1, 2])
+    detector.fit(X)
+    with pytest.raises(AttributeError, match="without y"):
+        detector.classes_  # noqa: B018
+    if name in STREAMING:
+        assert_array_equal(detector_of(name).partial_fit(X, y).classes_, [0, 1, 2])
+        assert not hasattr(detector_of(name).partial_fit(X), "classes_")
+
+
+@detectors
+def test_labels_of_outliers_warn(name, data):
+    X, y, _ = data
+    sign = np.where(y > 0, 1, -1)
+    with pytest.warns(UserWarning, match="two classes") as caught:
+        detector = detector_of(name).fit(X, sign)
+    assert caught[0].filename == __file__  # the line of the caller
+    assert_array_equal(detector.classes_, [-1, 1])
+    with pytest.warns(UserWarning, match="two classes"):
+        detector_of(name).fit_predict(X, sign)
+
+
+def test_other_labels_do_not_warn(data):
+    X, y, _ = data
+    for labels in (y > 0, (y > 0).astype(int), np.where(y > 0, "1", "-1"), y - 1):
+        MahalanobisDetector().fit(X, labels)
+    MahalanobisDetector().fit(X, np.ones(len(X), dtype=int))
+
+
+def test_column_vector_y_warns(data):
+    X, y, _ = data
+    with pytest.warns(DataConversionWarning, match="column-vector"):
+        detector = MahalanobisDetector().fit(X, y[:, None])
+    assert_array_equal(detector.classes_, [0, 1, 2])
+
+
+# -- streaming -------------------------------------------------------------------
+
+
+def same_scores(library, a, b, rows):
+    rows = library.asarray(rows)
+    scores = [library.to_numpy(detector.score_samples(rows)) for detector in (a, b)]
+    assert_allclose(*scores, rtol=1e-9, atol=1e-9)
+
+
+@streaming
+def test_partial_fit_and_calibrate_are_fit(library, name, data):
+    X, y, new = data
+    weights = np.arange(len(X)) % 4 + 0.5
+    whole = detector_of(name).fit(library.asarray(X), y, library.asarray(weights))
+    parts = detector_of(name)
+    for rows in np.array_split(np.argsort(y, kind="stable"), [1, 50, 70]):
+        result = parts.partial_fit(
+            library.asarray(X[rows]), y[rows], library.asarray(weights[rows])
+        )
+        assert result is parts
+    parts.calibrate(library.asarray(X), sample_weight=library.asarray(weights))
+    same_scores(library, whole, parts, np.vstack([X, new]))
+    assert parts.offset_ == pytest.approx(whole.offset_, rel=1e-9)
+    assert_array_equal(parts.classes_, whole.classes_)
+
+
+@streaming
+def test_fit_moments_and_calibrate_are_fit(library, name, data):
+    X, y, new = data
+    whole = detector_of(name).fit(library.asarray(X), y)
+    options = {"normalize": whole.normalize}
+    halves = [
+        ClassMoments(**options).update(library.asarray(X[k::2]), y[k::2])
+        for k in range(2)
+    ]
+    adopted = detector_of(name).fit_moments(halves[0] + halves[1])
+    adopted.calibrate(library.asarray(X))
+    same_scores(library, whole, adopted, np.vstack([X, new]))
+    assert adopted.offset_ == pytest.approx(whole.offset_, rel=1e-9)
+    assert_array_equal(adopted.classes_, whole.classes_)
+    assert adopted.n_features_in_ == 4
+
+
+@pytest.mark.parametrize("how", ["partial_fit", "fit and partial_fit", "fit_moments"])
+@streaming
+def test_threshold_is_void_until_calibrate(name, how, data):
+    X, y, new = data
+    reference = detector_of(name).fit(X, y)
+    detector = detector_of(name)
+    if how == "fit_moments":
+        detector.fit(new)  # its threshold is forgotten as well
+        detector.fit_moments(ClassMoments(normalize=detector.normalize).update(X, y))
+    elif how == "partial_fit":
+        detector.partial_fit(X, y)
+    else:
+        detector.fit(X[:65], y[:65]).partial_fit(X[65:], y[65:])
+    assert not hasattr(detector, "offset_")
+    scores = detector.score_samples(new)
+    assert_allclose(scores, reference.score_samples(new), rtol=1e-9, atol=1e-9)
+    for method in ("predict", "decision_function"):
+        with pytest.raises(NotFittedError, match=r"calibrate\(X\)"):
+            getattr(detector, method)(new)
+    assert_array_equal(detector.calibrate(X).predict(new), reference.predict(new))
+
+
+def test_partial_fit_with_new_classes(data):
+    X, y, new = data
+    detector = MahalanobisDetector()
+    for c in (2, 0, 1):
+        detector.partial_fit(X[y == c], y[y == c])
+    same = MahalanobisDetector().fit(X, y)
+    assert_allclose(detector.score_samples(new), same.score_samples(new), rtol=1e-9)
+
+
+def test_partial_fit_needs_labels_in_all_blocks_or_none(data):
+    X, y, _ = data
+    detector = MahalanobisDetector().partial_fit(X)
+    with pytest.raises(ValueError, match="labels"):
+        detector.partial_fit(X, y)
+    assert not hasattr(detector, "classes_")
+
+
+def test_fit_starts_anew(data):
+    X, y, new = data
+    detector = MahalanobisDetector().partial_fit(new).fit(X, y)
+    fresh = MahalanobisDetector().fit(X, y)
+    assert_array_equal(detector.score_samples(new), fresh.score_samples(new))
+    assert detector.fit(X[:, :2]).n_features_in_ == 2
+    assert detector.fit(X.tolist(), y.tolist()).offset_ == fresh.offset_
+
+
+@pytest.mark.parametrize("how", ["partial_fit", "fit_moments", "fit and partial_fit"])
+@pytest.mark.parametrize("relative", [False, True])
+def test_ledoit_wolf_needs_rows(how, relative, data):
+    X, y, new = data
+    detector = MahalanobisDetector(shrinkage="ledoit_wolf", relative=relative)
+    if how == "fit_moments":
+        detector.fit_moments(ClassMoments().update(X, y))
+    else:
+        if how != "partial_fit":
+            detector.fit(X, y)
+        detector.partial_fit(X, y)
+    for method in ("score_samples", "calibrate"):
+        with pytest.raises(ValueError, match=r"needs rows.*Use fit\(X, y\)"):
+            getattr(detector, method)(new)
+    detector.fit(X, y).predict(new)
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+def test_moments_with_the_wrong_flag(normalize, data):
+    X, y, _ = data
+    moments = ClassMoments(normalize=not normalize).update(X, y)
+    detector = MahalanobisDetector(normalize=normalize)
+    with pytest.raises(ValueError, match=rf"ClassMoments\(normalize={normalize}\)"):
+        detector.fit_moments(moments)
+    assert not hasattr(detector, "moments_")
+
+
+def test_fit_moments_refuses_anything_else(data):
+    X, _, _ = data
+    with pytest.raises(TypeError, match="ClassMoments, got ndarray"):
+        MahalanobisDetector().fit_moments(X)
+    with pytest.raises(ValueError, match="empty"):
+        MahalanobisDetector().fit_moments(ClassMoments())
+
+
+def test_fit_moments_does_not_alias(data):
+    """Neither side notices what the other gathers next."""
+    X, y, new = data
+    moments = ClassMoments().update(X, y)
+    detector = MahalanobisDetector().fit_moments(moments)
+    scores = detector.score_samples(new)
+    moments.update(new, np.arange(len(new)) % 3)
+    assert_array_equal(detector.score_samples(new), scores)
+    count = moments.n_samples_
+    detector.partial_fit(10 * new, np.arange(len(new)) % 3)
+    assert np.any(detector.score_samples(new) != scores)
+    assert moments.n_samples_ == count
+    moments = ClassMoments().update(X, y)
+    again = MahalanobisDetector().fit_moments(moments)
+    assert_allclose(again.score_samples(new), scores, rtol=1e-9)
+
+
+def test_input_is_left_alone(library, data):
+    X, y, _ = data
+    weights = np.arange(len(X)) % 3 + 1.0
+    for name in DETECTORS:
+        arrays = [library.asarray(v.copy()) for v in (X, y, weights)]
+        detector = detector_of(name).fit(*arrays)
+        detector.calibrate(arrays[0], sample_weight=arrays[2]).predict(arrays[0])
+        for array, before in zip(arrays, (X, y, weights), strict=True):
+            assert_array_equal(library.to_numpy(array), before)
+
+
+def test_read_only_input(data):
+    X, y, new = data
+    for array in data:
+        array.flags.writeable = False
+    for name in DETECTORS:
+        detector_of(name).fit(X, y, np.ones(len(X))).calibrate(X).predict(new)
+
+
+# -- failing leaves things as they were ------------------------------------------
+
+
+def with_value(X, row, value):
+    X = X.copy()
+    X[row, 2] = value
+    return X
+
+
+def broken_calls(X, y):
+    """Name, method and arguments of calls that must raise."""
+    cut = y[:-1]
+    nan = with_value(X, 7, np.nan)
+    return {
+        "nan": ("fit", nan, y),
+        "length": ("fit", X, cut),
+        "continuous": ("fit", X, X[:, 0]),
+        "weights": ("fit", X, y, -np.ones(len(X))),
+        "one row": ("fit", X[:1], y[:1]),
+        "one-dimensional": ("fit", X[:, 0], y),
+        "partial nan": ("partial_fit", nan, y),
+        "partial length": ("partial_fit", X, cut),
+        "partial width": ("partial_fit", X[:, :3], y),
+        "partial without labels": ("partial_fit", X),
+        "calibrate nan": ("calibrate", nan),
+        "calibrate weights": ("calibrate", X, np.zeros(len(X))),
+        "moments": ("fit_moments", "moments"),
+        "moments empty": ("fit_moments", ClassMoments()),
+    }
+
+
+@pytest.mark.parametrize("case", broken_calls(np.zeros((9, 4)), np.zeros(9)))
+@detectors
+def test_failing_changes_nothing(name, case, data):
+    X, y, new = data
+    method, *arguments = broken_calls(X, y)[case]
+    detector = detector_of(name).fit(X, y)
+    expected = detector.decision_function(new)
+    state = copy.copy(vars(detector))
+    with pytest.raises((ValueError, TypeError)):
+        getattr(detector, method)(*arguments)
+    assert vars(detector).keys() == state.keys()
+    assert_array_equal(detector.decision_function(new), expected)
+
+    if not method.startswith("calibrate") and "partial" not in case:
+        unfitted = detector_of(name)
+        with pytest.raises((ValueError, TypeError)):
+            getattr(unfitted, method)(*arguments)
+        assert vars(unfitted).keys() == unfitted.get_params().keys()
+
+
+def test_failing_partial_fit_can_go_on(data):
+    X, y, new = data
+    detector = MahalanobisDetector().partial_fit(X[:60], y[:60])
+    for bad in (with_value(X, 3, np.inf), X[:, :2]):
+        with pytest.raises(ValueError, match=r"infinity|2 features"):
+            detector.partial_fit(bad, y)
+    detector.partial_fit(X[60:], y[60:])
+    same = MahalanobisDetector().fit(X, y)
+    assert_allclose(detector.score_samples(new), same.score_samples(new), rtol=1e-9)
+
+
+# -- bad input -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        *({"covariance": value} for value in ("class", None, 1)),
+        *({"relative": value} for value in ("yes", 2, None)),
+        *({"normalize": value} for value in ("l2", 2.0, None)),
+        *({"shrinkage": value} for value in (-0.1, 1.1, "lw", np.nan)),
+        *({"floor": value} for value in (-1e-9, 1.5, "none", None, np.nan)),
+        *({"contamination": value} for value in (0, -0.1, 0.51, "auto", None, np.nan)),
+        *({"device": value} for value in (None, 0)),
+    ],
+    ids=repr,
+)
+def test_bad_parameters(params, data):
+    X, y, _ = data
+    detector = MahalanobisDetector().set_params(**params)
+    (parameter,) = params
+    for call in (
+        lambda: detector.fit(X, y),
+        lambda: detector.partial_fit(X, y),
+        lambda: detector.fit_moments(ClassMoments().update(X, y)),
+    ):
+        with pytest.raises(InvalidParameterError, match=f"'{parameter}' parameter"):
+            call()
+
+
+@pytest.mark.parametrize("contamination", [0.0, 0.7, 5])
+def test_calibrate_checks_contamination(contamination, data):
+    """It is what calibrate reads, and it may have been set after fitting."""
+    X, y, _ = data
+    detector = MahalanobisDetector().fit(X, y).set_params(contamination=contamination)
+    with pytest.raises(InvalidParameterError, match="'contamination' parameter"):
+        detector.calibrate(X)
+
+
+def test_arguments_are_keyword_only():
+    with pytest.raises(TypeError, match="positional"):
+        MahalanobisDetector("tied", True)
+
+
+@pytest.mark.parametrize("method", NEEDS_FITTED)
+def test_unfitted(method, data):
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        getattr(MahalanobisDetector(), method)(data[0])
+
+
+@pytest.mark.parametrize(
+    "attribute", ["means_", "covariance_", "shrinkage_", "floor_", "rank_", "device_"]
+)
+def test_unfitted_attributes(attribute):
+    with pytest.raises(NotFittedError):
+        getattr(MahalanobisDetector(), attribute)
+    assert not hasattr(MahalanobisDetector(), attribute)
+
+
+@pytest.mark.parametrize(
+    ("value", "word"), [(np.nan, "NaN"), (np.inf, "inf"), (-np.inf, "inf")]
+)
+@pytest.mark.parametrize("method", ["fit", "partial_fit", *NEEDS_FITTED])
+def test_nonfinite_rows_are_named(library, method, value, word, data):
+    X, y, _ = data
+    detector = MahalanobisDetector()
+    if method in NEEDS_FITTED:
+        detector.fit(library.asarray(X), y)
+    bad = with_value(with_value(X, 100, value), 57, value)
+    for dtype in ("float64", "float32"):
+        with pytest.raises(ValueError, match=rf"X contains {word}.*row 57, column 2"):
+            getattr(detector, method)(library.asarray(bad, dtype))
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit", *NEEDS_FITTED])
+def test_bad_shapes(library, method, data):
+    X, y, _ = data
+    detector = MahalanobisDetector()
+    if method in NEEDS_FITTED:
+        detector.fit(library.asarray(X), y)
+    for bad, message in [
+        (X[:, 0], "Expected 2D array, got 1D array"),
+        (X[None], r"Expected 2D array, got 3D|dim 3"),
+        (X[:0], r"0 sample\(s\)"),
+        (X[:, :0], r"0 feature\(s\)"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            getattr(detector, method)(library.asarray(bad))
+
+
+def test_one_row(library, data):
+    X, _, _ = data
+    one = library.asarray(X[:1])
+    message = r"1 sample\(s\).*minimum of 2 is required by MahalanobisDetector"
+    with pytest.raises(ValueError, match=message):
+        MahalanobisDetector().fit(one)
+    # A stream may begin with one, and one row can be asked about.
+    detector = MahalanobisDetector().partial_fit(one)
+    detector.partial_fit(library.asarray(X[1:])).calibrate(library.asarray(X))
+    assert detector.predict(one).shape == (1,)
+
+
+@pytest.mark.parametrize("method", NEEDS_FITTED)
+def test_other_width(library, method, data):
+    X, _, _ = data
+    detector = MahalanobisDetector().fit(library.asarray(X))
+    with pytest.raises(ValueError, match=r"3 features.* expecting 4 features"):
+        getattr(detector, method)(library.asarray(X[:, :3]))
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (lambda y: y[:-1], "130 rows, y has 129"),
+        (lambda y: np.r_[y, 0], "130 rows, y has 131"),
+        (lambda y: y + 0.5, "continuous"),
+        (lambda y: np.where(y == 1, np.nan, y), "NaN"),
+        (lambda y: np.column_stack([y, y]), "1d array"),
+        (lambda y: y * 1j, "Complex"),
+        (lambda y: [None, *y[1:]], "missing label"),
+        (lambda y: [{}, *y[1:]], "dict in row 0"),
+    ],
+)
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_bad_labels(method, labels, message, data):
+    X, y, _ = data
+    with pytest.raises(ValueError, match=message):
+        getattr(MahalanobisDetector(), method)(X, labels(y))
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (np.zeros(130), "all zero"),
+        (np.r_[-1.0, np.ones(129)], "in row 0"),
+        (np.r_[np.ones(129), np.nan], "in row 129"),
+        (np.ones(129), "inconsistent numbers"),
+        (np.ones((130, 1)), "one-dimensional"),
+    ],
+)
+def test_bad_weights(weights, message, data):
+    X, y, _ = data
+    for method in ("fit", "partial_fit"):
+        with pytest.raises(ValueError, match=message):
+            getattr(MahalanobisDetector(), method)(X, y, weights)
+    detector = MahalanobisDetector().fit(X, y)
+    with pytest.raises(ValueError, match=message):
+        detector.calibrate(X, sample_weight=weights)
+
+
+def test_complex_and_text(library, data):
+    X, _, _ = data
+    with pytest.raises(ValueError, match="Complex data not supported"):
+        MahalanobisDetector().fit(library.asarray(X, "complex128"))
+    with pytest.raises(ValueError, match="could not convert"):
+        MahalanobisDetector().fit([["a", "b"], ["c", "d"]])
+
+
+def test_sparse_input(data):
+    sparse = pytest.importorskip("scipy.sparse")
+    X, _, _ = data
+    detector = MahalanobisDetector().fit(X)
+    for matrix in (sparse.csr_array(X), sparse.csr_matrix(X)):
+        for method in ("fit", *NEEDS_FITTED):
+            with pytest.raises(TypeError, match=r"Sparse.*toarray"):
+                getattr(detector, method)(matrix)
+
+
+def test_sparse_torch_input(data):
+    torch = pytest.importorskip("torch")
+    rows = torch.asarray(data[0])
+    detector = MahalanobisDetector().fit(rows)
+    for method in ("fit", *NEEDS_FITTED):
+        with pytest.raises(TypeError, match=r"(?i)sparse.*dense"):
+            getattr(detector, method)(rows.to_sparse())
+
+
+@pytest.mark.parametrize("frames", ["pandas", "polars"])
+def test_data_frames(frames, data):
+    frames = pytest.importorskip(frames)
+    X, y, new = data
+    names = ["a", "b", "c", "d"]
+    frame, frame_new = (
+        frames.DataFrame({k: v[:, j] for j, k in enumerate(names)}) for v in (X, new)
+    )
+    reordered = frame_new[names[::-1]]
+    detector = MahalanobisDetector().fit(frame, frames.Series(y))
+    assert_array_equal(detector.feature_names_in_, names)
+    expected = MahalanobisDetector().fit(X, y).score_samples(new)
+    assert_allclose(detector.score_samples(frame_new), expected, rtol=1e-12)
+    streamed = MahalanobisDetector().partial_fit(frame, frames.Series(y))
+    adopted = MahalanobisDetector().fit_moments(ClassMoments().update(frame, y))
+    assert_array_equal(adopted.feature_names_in_, names)
+    for fitted in (detector, streamed, adopted):
+        fitted.calibrate(frame)
+        for method in NEEDS_FITTED:
+            with pytest.raises(ValueError, match="must be in the same order"):
+                getattr(fitted, method)(reordered)
+        with pytest.raises(ValueError, match="feature names should match"):
+            fitted.partial_fit(reordered, np.arange(len(new)) % 3)
+    with pytest.warns(UserWarning, match="does not have valid feature names"):
+        assert_allclose(detector.score_samples(new), expected, rtol=1e-12)
+    detector.fit(X, y)  # names do not outlive the data that had them
+    assert not hasattr(detector, "feature_names_in_")
+
+
+@pytest.mark.parametrize("method", ["partial_fit", *NEEDS_FITTED])
+@pytest.mark.parametrize("other", ["torch", "array_api_strict"])
+def test_fitted_on_another_library(method, other, data):
+    module = pytest.importorskip(other)
+    X, _, _ = data
+    foreign = module.asarray(X)
+    for fitted, asked in [(foreign, X), (X, foreign)]:
+        detector = MahalanobisDetector().fit(fitted)
+        message = rf"MahalanobisDetector\.{method}\(\) must use the same namespace"
+        with pytest.raises(ValueError, match=message):
+            getattr(detector, method)(asked)
+
+
+def test_device(data):
+    torch = pytest.importorskip("torch")
+    X, _, new = data
+    expected = MahalanobisDetector().fit(X).score_samples(new)
+    detector = MahalanobisDetector(device="cpu").fit(X)
+    assert_array_equal(detector.score_samples(new), expected)
+    MahalanobisDetector(device="cpu").fit(torch.asarray(X))
+    with pytest.raises(ValueError, match="device='nowhere' cannot be used"):
+        MahalanobisDetector(device="nowhere").fit(X)
+    with pytest.raises(ValueError, match="X lives on device 'cpu'"):
+        MahalanobisDetector(device="cuda:0").fit(torch.asarray(X))
+
+
+# -- among scikit-learn's tools --------------------------------------------------
+
+
+def far_auroc(estimator, X, y=None):
+    """A scorer that brings its own outliers."""
+    outside = np.random.default_rng(1).normal(size=(40, X.shape[1])) * 4
+    scores = np.concatenate(
+        [estimator.score_samples(X), estimator.score_samples(outside)]
+    )
+    return roc_auc_score(np.repeat([1, 0], [len(X), len(outside)]), scores)
+
+
+@detectors
+def test_pipeline(name, data):
+    X, y, new = data
+    scaler = StandardScaler().fit(X)
+    alone = detector_of(name).fit(scaler.transform(X), y)
+    pipeline = make_pipeline(StandardScaler(), detector_of(name)).fit(X, y)
+    for method in ("score_samples", "decision_function", "predict"):
+        expected = getattr(alone, method)(scaler.transform(new))
+        assert_array_equal(getattr(pipeline, method)(new), expected)
+    predicted = clone(pipeline).fit_predict(X, y)
+    assert_array_equal(predicted, alone.predict(scaler.transform(X)))
+
+
+@pytest.mark.parametrize("labels", ["three", "two", "strings", "none"])
+def test_cross_val_predict(labels, data):
+    X, y, _ = data
+    y = {
+        "three": y,
+        "two": np.minimum(y, 1),
+        "strings": np.array(["a", "b", "c"])[y],
+        "none": None,
+    }[labels]
+    folds = KFold(3, shuffle=True, random_state=0)
+    got = cross_val_predict(
+        MahalanobisDetector(), X, y, cv=folds, method="decision_function"
+    )
+    assert got.shape == (len(X),)
+    for train, test in folds.split(X):
+        part = None if y is None else y[train]
+        detector = MahalanobisDetector().fit(X[train], part)
+        assert_array_equal(got[test], detector.decision_function(X[test]))
+
+
+def test_grid_search(data):
+    X, y, _ = data
+    values = [None, 0.1, 1.0, "oas", "ledoit_wolf"]
+    folds = KFold(3)
+    search = GridSearchCV(
+        MahalanobisDetector(), {"shrinkage": values}, scoring=far_auroc, cv=folds
+    )
+    search.fit(X, y)
+    expected = [
+        np.mean(
+            [
+                far_auroc(MahalanobisDetector(shrinkage=v).fit(X[a], y[a]), X[b])
+                for a, b in folds.split(X)
+            ]
+        )
+        for v in values
+    ]
+    assert len(set(expected)) > 1
+    assert_allclose(search.cv_results_["mean_test_score"], expected)
+    assert search.best_params_["shrinkage"] == values[np.argmax(expected)]
+    best = MahalanobisDetector(**search.best_params_).fit(X, y)
+    assert_array_equal(search.predict(X), best.predict(X))
+
+
+def test_metadata_routing(data):
+    X, y, new = data
+    weights = np.arange(len(X)) % 3
+    expected = MahalanobisDetector().fit(X, y, weights).decision_function(new)
+    with config_context(enable_metadata_routing=True):
+        asking = MahalanobisDetector().set_fit_request(sample_weight=True)
+        pipeline = make_pipeline("passthrough", asking)
+        pipeline.fit(X, y, sample_weight=weights)
+        assert_array_equal(pipeline.decision_function(new), expected)
+        refusing = MahalanobisDetector().set_fit_request(sample_weight=False)
+        pipeline = make_pipeline("passthrough", refusing)
+        with pytest.raises(TypeError, match="sample_weight"):
+            pipeline.fit(X, y, sample_weight=weights)
+        search = GridSearchCV(
+            asking, {"relative": [False, True]}, scoring=far_auroc, cv=2
+        )
+        search.fit(X, y, sample_weight=weights)
+        assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+@detectors
+def test_pickle_and_copy(library, name, data):
+    X, y, new = data
+    detector = detector_of(name).fit(library.asarray(X), y)
+    rows = library.asarray(new)
+    expected = library.to_numpy(detector.decision_function(rows))
+    for twin in (pickle.loads(pickle.dumps(detector)), copy.deepcopy(detector)):
+        assert_array_equal(library.to_numpy(twin.decision_function(rows)), expected)
+        assert twin.get_params() == detector.get_params()
+
+
+def test_clone():
+    for detector in DETECTORS.values():
+        twin = clone(detector)
+        assert twin.get_params() == detector.get_params()
+        assert not hasattr(twin, "moments_")
+
+
+def test_array_api_dispatch(data):
+    torch = pytest.importorskip("torch")
+    X, y, new = data
+    expected = MahalanobisDetector().fit(X, y).decision_function(new)
+    with config_context(array_api_dispatch=True):
+        detector = MahalanobisDetector().fit(torch.asarray(X), torch.asarray(y))
+        decision = detector.decision_function(torch.asarray(new))
+    assert isinstance(decision, torch.Tensor)
+    assert_allclose(decision.numpy(), expected, rtol=1e-9)
+
+
+def test_tensors_are_detached(data):
+    torch = pytest.importorskip("torch")
+    X, y, new = data
+    X, new = (torch.asarray(v).requires_grad_() for v in (X, new))
+    decision = MahalanobisDetector().fit(X, y).decision_function(new)
+    assert not decision.requires_grad
+
+
+def test_joblib_workers(data):
+    X, y, new = data
+    jobs = (joblib.delayed(detector_of(name).fit)(X, y) for name in DETECTORS)
+    fitted = joblib.Parallel(n_jobs=2)(jobs)
+    for name, detector in zip(DETECTORS, fitted, strict=True):
+        expected = detector_of(name).fit(X, y).decision_function(new)
+        assert_allclose(detector.decision_function(new), expected, rtol=1e-9, atol=1e-9)

@@ -1,0 +1,203 @@
+"""Tests of the report's text and JSON, from numbers that nobody computed."""
+
+import json
+import math
+
+import pytest
+
+from sklearn_collapse.metrics import METRICS
+from sklearn_collapse.report._text import as_json, as_text
+
+
+@pytest.fixture
+def report():
+    """Every metric, two sets, two detectors, a note."""
+    train = {name: (k + 1) / 8 for k, name in enumerate(METRICS)}
+    sets = ("near", "a set with a longer name")
+    return {
+        "data": {
+            "name": "file.npz",
+            "n_train": 80,
+            "n_test": 20,
+            "n_features": 7,
+            "dtype": "float32",
+            "n_classes": 4,
+            "rows_per_class": [20, 20],
+            "constant_features": 1,
+            "within_rank": 6,
+            "split": "test rows come with the features",
+            "ood_rows": dict(zip(sets, (10, 1000), strict=True)),
+            "head_accuracy_test": 0.875,
+        },
+        "collapse": {
+            "class_weight": None,
+            "train": train,
+            "held_out": {"vci": 0.4321, "cdnv": 12.5},
+            "nc2_etf_error_balanced": 0.2468,
+        },
+        "ood": [
+            {
+                "detector": detector,
+                "set": name,
+                "auroc": 0.9 + j / 50,
+                "aupr_in": 0.5,
+                "aupr_out": 0.5,
+                "fpr95_id": 0.25 + i / 8,
+                "fpr95_ood": 0.0004,
+            }
+            for i, detector in enumerate(["one", "another"])
+            for j, name in enumerate(sets)
+        ],
+        "notes": ["first note", "second note"],
+    }
+
+
+def table_after(text, title):
+    """Lines of the table under a title: head, rule, rows."""
+    lines = text.splitlines()
+    start = next(k for k, line in enumerate(lines) if line.startswith(title)) + 1
+    stop = next((k for k in range(start, len(lines)) if not lines[k]), len(lines))
+    return lines[start:stop]
+
+
+def test_data(report):
+    lines = as_text(report).split("\n\n")[0].splitlines()
+    assert lines == [
+        "Features   file.npz",
+        "rows       80 training, 20 test; test rows come with the features",
+        "features   7 (float32), 1 constant; within-class rank 6",
+        "classes    4, 20 training rows each",
+        "head       test accuracy 0.875",
+    ]
+    report["data"].update(rows_per_class=[5, 31], head_accuracy_test=None)
+    lines = as_text(report).split("\n\n")[0].splitlines()
+    assert lines[3] == "classes    4, 5 to 31 training rows each"
+    assert lines[4] == "head       none"
+
+
+def test_metrics(report):
+    """Each metric with its direction, its numbers and what it is."""
+    text = as_text(report)
+    head, rule, *rows = table_after(text, "Neural collapse")
+    assert head.split() == ["metric", "training", "test", "what", "it", "is"]
+    assert set(rule) == {"-"}
+    assert [row.split()[0] for row in rows] == list(METRICS)
+    for row in rows:
+        name, arrow, value, *rest = row.split()
+        assert arrow == {"lower": "v", "higher": "^"}[METRICS[name].direction]
+        assert value == f"{report['collapse']['train'][name]:.4f}"
+        held_out = {"vci": "0.4321", "cdnv": "12.5000"}.get(name)
+        assert (rest[0] == held_out) == (held_out is not None)
+        assert len(rest) > (held_out is not None)  # what it is
+
+
+def test_columns_are_aligned(report):
+    text = as_text(report)
+    for title, numbers in [
+        ("Neural collapse", ["training", "test"]),
+        ("Out of distribution", ["rows", "AUROC", "FPR95 id", "FPR95 ood"]),
+    ]:
+        head, rule, *rows = table_after(text, title)
+        assert len(rule) >= max(map(len, [head, *rows]))
+        for column in numbers:
+            end = head.index(column) + len(column)
+            for row in rows:
+                # A number ends where its heading ends; few metrics have one for test.
+                assert row[end - 1].isdigit() or column == "test"
+                assert row[end : end + 1] in ("", " ")
+        for line in (head, *rows):
+            assert line == line.rstrip()
+
+
+def test_etf_error(report):
+    value = report["collapse"]["train"]["nc2_etf_error"]
+    line = f"ETF error  {value:.4f} (0 = simplex ETF; 0.2468 with balanced classes)"
+    assert line in as_text(report).splitlines()
+
+
+def test_class_weight(report):
+    assert "class_weight none" in as_text(report)
+    report["collapse"]["class_weight"] = "balanced"
+    assert "class_weight balanced" in as_text(report)
+
+
+def test_out_of_distribution(report):
+    """One block per set, in the order given; its name and size stand once."""
+    head, _, *rows = table_after(as_text(report), "Out of distribution")
+    columns = ["set", "rows", "detector", "AUROC", "FPR95 id", "FPR95 ood"]
+    assert [part.strip() for part in head.split("  ") if part] == columns
+    assert [row.split()[-4:] for row in rows] == [
+        ["one", "90.0", "25.0", "0.0"],
+        ["another", "90.0", "37.5", "0.0"],
+        ["one", "92.0", "25.0", "0.0"],
+        ["another", "92.0", "37.5", "0.0"],
+    ]
+    assert rows[0].startswith("near  ")
+    assert rows[2].startswith("a set with a longer name  1000  one")
+    assert rows[1].split()[:2] == ["10", "another"]
+
+
+def test_set_that_is_named_like_its_column(report):
+    """The heading is no row above it."""
+    for row in report["ood"]:
+        row["set"] = row["set"].replace("near", "set")
+    report["data"]["ood_rows"] = {"set": 10, "a set with a longer name": 1000}
+    rows = table_after(as_text(report), "Out of distribution")[2:]
+    assert rows[0].split()[:3] == ["set", "10", "one"]
+
+
+def test_no_sets(report):
+    report["ood"], report["data"]["ood_rows"] = [], {}
+    assert "Out of distribution: no sets given (--ood NAME=FILE)." in as_text(report)
+
+
+def test_notes(report):
+    assert as_text(report).endswith("\n\nNote: first note\n\nNote: second note")
+    report["notes"] = []
+    assert "Note" not in as_text(report)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.0, "0"),
+        (0.12344, "0.1234"),
+        (-0.5, "-0.5000"),
+        (0.001, "0.0010"),
+        (0.00099, "0.00099"),
+        (-1.23456e-7, "-1.23e-07"),
+        (9999.0, "9999.0000"),
+        (12345.6, "1.23e+04"),
+        (math.nan, "nan"),
+        (math.inf, "inf"),
+        (-math.inf, "-inf"),
+    ],
+)
+def test_numbers(report, value, shown):
+    report["collapse"]["train"] = {"vci": value, "nc2_etf_error": value}
+    report["collapse"]["held_out"] = {"vci": value}
+    rows = table_after(as_text(report), "Neural collapse")[2:]
+    assert rows[0].split()[:4] == ["vci", "v", shown, shown]
+    assert f"ETF error  {shown} (" in as_text(report)
+
+
+def test_text_is_plain_ascii(report):
+    """Any terminal and any pipe can show it."""
+    assert as_text(report).isascii()
+
+
+def test_json(report):
+    """Nothing is lost or rounded."""
+    assert json.loads(as_json(report)) == report
+
+
+def test_json_of_numbers_that_json_lacks(report):
+    report["collapse"]["train"] = {"a": math.nan, "b": -math.inf, "c": [math.inf, 1.0]}
+    report["data"]["ood_rows"] = {3: 4}
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    plain = json.loads(as_json(report), parse_constant=refuse)
+    assert plain["collapse"]["train"] == {"a": "nan", "b": "-inf", "c": ["inf", 1.0]}
+    assert plain["data"]["ood_rows"] == {"3": 4}
