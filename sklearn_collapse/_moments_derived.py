@@ -1,19 +1,98 @@
-"""What follows from class moments by d x d and C x d algebra alone."""
+"""What class moments hold, and what follows by d x d and C x d algebra alone."""
 
 from typing import TYPE_CHECKING, Any
 
 from sklearn_collapse._linalg._spectrum import eigh_by_rank, input_noise
-from sklearn_collapse.utils._arrays import device_of, namespace, to_numpy
+from sklearn_collapse.utils._arrays import as_like, device_of, namespace, to_numpy
+
+PRODUCTS = {"double": "float64", "single": "float32"}
 
 
 class DerivedMoments:
-    """Covariances and spectra; `ClassMoments` adds the gathering."""
+    """Attributes, covariances, spectra; `ClassMoments` adds the gathering."""
 
     _cache: dict
 
-    if TYPE_CHECKING:  # means_, counts_, scatter_ and the rest of the subclass
+    if TYPE_CHECKING:  # the state that the subclass keeps
 
         def __getattr__(self, name: str) -> Any: ...
+
+    @property
+    def classes_(self):
+        """Sorted labels."""
+        self._gathered()
+        return self._labels
+
+    @property
+    def counts_(self):
+        """Sum of weights of each class."""
+        moments = self._gathered()
+        return as_like(moments.counts, moments.means)
+
+    @property
+    def means_(self):
+        """Class means."""
+        return self._gathered().means
+
+    @property
+    def scatter_(self):
+        """Pooled within-class scatter."""
+        return self._gathered().scatter
+
+    @property
+    def class_scatter_trace_(self):
+        """Trace of each class's scatter."""
+        return self._gathered().traces
+
+    @property
+    def class_scatter_(self):
+        """Scatter of each class."""
+        scatter = self._gathered().class_scatter
+        if scatter is None:
+            raise AttributeError(
+                "Class scatters were not gathered: use "
+                "ClassMoments(class_scatter=True)."
+            )
+        return scatter
+
+    @property
+    def dtype_(self):
+        """Precision of the products."""
+        return PRODUCTS[self.precision]
+
+    @property
+    def input_dtype_(self):
+        """Coarsest dtype that was handed in."""
+        self._gathered()
+        return self._input[0]
+
+    @property
+    def input_eps_(self):
+        """Spacing of that dtype at 1."""
+        self._gathered()
+        return self._input[1]
+
+    @property
+    def device_(self):
+        """Device on which the rows were last worked on."""
+        self._gathered()
+        return self._device_used[1]
+
+    @property
+    def place(self):
+        """Library and device of the blocks; None before the first."""
+        return self._place
+
+    @property
+    def labelled(self):
+        """Whether the blocks came with labels."""
+        self._gathered()
+        return self._labelled
+
+    @property
+    def feature_names_(self):
+        """Column names or None."""
+        return self._names
 
     @property
     def n_samples_(self):

@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 
 from sklearn_collapse._linalg._moments import Moments, NonFiniteError, gather, merge
+from sklearn_collapse._moments_buffer import Buffer
 from sklearn_collapse._moments_checks import (
     check_allowed,
     check_block,
     check_mergeable,
 )
-from sklearn_collapse._moments_derived import DerivedMoments
+from sklearn_collapse._moments_derived import PRODUCTS, DerivedMoments
 from sklearn_collapse.utils._arrays import (
     Rows,
     as_like,
@@ -23,7 +24,7 @@ from sklearn_collapse.utils._arrays import (
     to_numpy,
 )
 from sklearn_collapse.utils._finite import check_finite, raise_nonfinite
-from sklearn_collapse.utils._labels import encode_labels, positions, unite
+from sklearn_collapse.utils._labels import encode_labels, unite
 from sklearn_collapse.utils._validation import (
     check_features,
     check_lengths,
@@ -32,7 +33,6 @@ from sklearn_collapse.utils._validation import (
 )
 
 _FORMAT_VERSION = 1
-_PRODUCTS = {"double": "float64", "single": "float32"}
 _MEMMAP_ROWS = 2**18
 
 
@@ -137,7 +137,7 @@ class ClassMoments(DerivedMoments):
         class_scatter=False,
         device="auto",
     ):
-        if precision not in _PRODUCTS:
+        if precision not in PRODUCTS:
             raise ValueError(
                 f"precision must be 'double' or 'single', got {precision!r}."
             )
@@ -150,8 +150,7 @@ class ClassMoments(DerivedMoments):
         self._labels: Any = None
         self._moments: Moments | None = None
         self._labelled: bool | None = None
-        self._buffer: list = []  # blocks that wait: (X, classes, codes, weights)
-        self._waiting = 0  # their rows
+        self._buffer = Buffer()
         self._names: Any = None
         self._input: Any = None  # (dtype name, spacing) of the coarsest input
         self._place: Any = None  # library and device of the fitted arrays
@@ -197,13 +196,10 @@ class ClassMoments(DerivedMoments):
         if X.shape[0] >= enough:
             self._absorb(X, classes, codes, weights, numbers)
         else:
-            product = None if self.normalize else _PRODUCTS[self.precision]
+            product = None if self.normalize else PRODUCTS[self.precision]
             check_finite(X, squares_in=product, row_numbers=numbers)
-            copy = namespace(X).asarray(X, copy=True)
-            weights = None if weights is None else weights.copy()
-            self._buffer.append((copy, classes, codes, weights))
-            self._waiting += X.shape[0]
-            if self._waiting >= enough:
+            self._buffer.add(X, classes, codes, weights)
+            if self._buffer.n_rows >= enough:
                 self._flush()
         self._remember(X, names, labelled=y is not None)
         return self
@@ -318,89 +314,12 @@ class ClassMoments(DerivedMoments):
         self._flush()
         twin = object.__new__(type(self))
         # The arrays are never written to once they are here, so they are shared.
-        twin.__dict__.update(self.__dict__, _buffer=[], _cache={}, _waiting=0)
+        twin.__dict__.update(self.__dict__, _buffer=Buffer(), _cache={})
         return twin
 
     __copy__ = copy
 
     # -- what is known ---------------------------------------------------------------
-
-    @property
-    def classes_(self):
-        """Sorted labels."""
-        self._gathered()
-        return self._labels
-
-    @property
-    def counts_(self):
-        """Sum of weights of each class."""
-        moments = self._gathered()
-        return as_like(moments.counts, moments.means)
-
-    @property
-    def means_(self):
-        """Class means."""
-        return self._gathered().means
-
-    @property
-    def scatter_(self):
-        """Pooled within-class scatter."""
-        return self._gathered().scatter
-
-    @property
-    def class_scatter_trace_(self):
-        """Trace of each class's scatter."""
-        return self._gathered().traces
-
-    @property
-    def class_scatter_(self):
-        """Scatter of each class."""
-        scatter = self._gathered().class_scatter
-        if scatter is None:
-            raise AttributeError(
-                "Class scatters were not gathered: use "
-                "ClassMoments(class_scatter=True)."
-            )
-        return scatter
-
-    @property
-    def dtype_(self):
-        """Precision of the products."""
-        return _PRODUCTS[self.precision]
-
-    @property
-    def input_dtype_(self):
-        """Coarsest dtype that was handed in."""
-        self._gathered()
-        return self._input[0]
-
-    @property
-    def input_eps_(self):
-        """Spacing of that dtype at 1."""
-        self._gathered()
-        return self._input[1]
-
-    @property
-    def device_(self):
-        """Device on which the rows were last worked on."""
-        self._gathered()
-        return self._device_used[1]
-
-    @property
-    def place(self):
-        """Library and device of the blocks; None before the first."""
-        return self._place
-
-    @property
-    def labelled(self):
-        """Whether the blocks came with labels."""
-        self._gathered()
-        return self._labelled
-
-    @property
-    def feature_names_(self):
-        """Column names or None."""
-        return self._names
 
     def to_dict(self):
         """Plain arrays under fixed names, for savez, Arrow or a remote call.
@@ -473,7 +392,7 @@ class ClassMoments(DerivedMoments):
 
     def __repr__(self):
         """Show what has been gathered."""
-        if self._moments is None and not self._buffer:
+        if self._moments is None and not self._buffer.n_rows:
             return "ClassMoments(empty)"
         moments = self._gathered()
         size = f"n_samples={moments.counts.sum():g}, n_features={self.n_features}"
@@ -535,7 +454,7 @@ class ClassMoments(DerivedMoments):
             codes,
             len(classes),
             weights,
-            dtype=_PRODUCTS[self.precision],
+            dtype=PRODUCTS[self.precision],
             normalize=self.normalize,
             class_scatter=self.class_scatter,
         )
@@ -560,20 +479,10 @@ class ClassMoments(DerivedMoments):
 
     def _flush(self):
         """Gather what waits in the buffer."""
-        if not self._buffer:
+        if not self._buffer.n_rows:
             return
-        blocks = self._buffer
-        labels, codes = _encode_together([block[1:3] for block in blocks])
-        weights = None
-        if any(block[3] is not None for block in blocks):
-            ones = [np.ones(len(k)) if w is None else w for _, _, k, w in blocks]
-            weights = np.concatenate(ones)
-        xp = namespace(blocks[0][0])
-        dtypes = {str(block[0].dtype): block[0].dtype for block in blocks}
-        wide = xp.float64 if len(dtypes) > 1 else blocks[0][0].dtype
-        X = xp.concat([xp.astype(b[0], wide, copy=False) for b in blocks], axis=0)
-        self._absorb(X, labels, codes, weights)
-        self._buffer, self._waiting = [], 0
+        self._absorb(*self._buffer.joined())
+        self._buffer = Buffer()
 
     def _gathered(self):
         self._flush()
@@ -586,15 +495,3 @@ class ClassMoments(DerivedMoments):
 
 def _spacing(dtype):
     return dtype[1]
-
-
-def _encode_together(encoded):
-    """Encode the labels of several blocks, each given as (classes, codes)."""
-    kinds = {classes.dtype.kind for classes, _ in encoded}
-    if len(kinds) == 1 and kinds != {"O"}:
-        labels = np.concatenate([classes[codes] for classes, codes in encoded])
-        return np.unique(labels, return_inverse=True)
-    union = encoded[0][0]
-    for classes, _ in encoded[1:]:
-        union = unite(union, classes)[0]
-    return union, np.concatenate([positions(c, union)[k] for c, k in encoded])

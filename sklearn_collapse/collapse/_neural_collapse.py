@@ -109,6 +109,8 @@ class NeuralCollapseScorer(
     -----
     Formulas, normalisers and sources stand with the functions of
     `sklearn_collapse.metrics`; ``METRICS[name]`` has needs, range and direction.
+    In cross-validation pass ``cv=StratifiedKFold()``: a scorer is no classifier, plain
+    folds of sorted labels would hold out classes that were not fitted.
 
     References
     ----------

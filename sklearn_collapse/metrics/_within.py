@@ -159,7 +159,7 @@ def vci(X, y, *, sample_weight=None, class_weight=None):
     Returns
     -------
     float
-        In [0, 1], lower is more collapsed.
+        In [0, 1], lower is more collapsed; 1 where all class means coincide.
 
     See Also
     --------
