@@ -20,6 +20,7 @@ from sklearn_collapse.utils._arrays import (
     mirror,
     segment_sums,
     slices,
+    subtract_from_runs,
 )
 
 
@@ -36,6 +37,10 @@ class Moments(NamedTuple):
     scatter: Array  # (d, d)
     traces: Array  # (C,)
     class_scatter: Array | None  # (C, d, d)
+
+
+# Blocks, or runs of a block, whose single rows are worth a product of their own.
+_FEW = 64
 
 
 class NonFiniteError(ValueError):
@@ -94,6 +99,8 @@ def gather(rows, codes, n_classes, weights, *, dtype, normalize, class_scatter):
     product = getattr(xp, dtype)
     # Centring happens in the wider of the two: the mean may be far larger.
     work = xp.float64 if dtype == "float64" else float_dtype(rows.X, xp)
+    given, taken = [], []  # single rows that enter or leave the scatter, collected
+
     for here in slices(n, block_rows(d)):
         start, stop = here.start, here.stop
         first = int(np.searchsorted(bounds, start, side="right")) - 1
@@ -116,15 +123,21 @@ def gather(rows, codes, n_classes, weights, *, dtype, normalize, class_scatter):
             per_class[met, :, :] = per_class[met, :, :] + spread
         else:
             scatter = add_gram(scatter, block, xp)
-            scatter = add_gram(scatter, missed, xp, sign=-1.0)
+            taken.append(missed)
             if pull[0] > 0:  # only the first class can have been met before
-                scatter = add_gram(scatter, drawn[:1, :], xp)
+                given.append(drawn[:1, :])
+            if len(edges) > _FEW or len(taken) > _FEW:
+                scatter = _add_few(scatter, given, taken, xp)
+                given, taken = [], []
         pull_traces = xp.vecdot(drawn, drawn)
         means[met, :] = means[met, :] + rows.local(share)[:, None] * delta
         traces[met] = traces[met] + traces_b + pull_traces
         counts[met] += n_b
 
-    scatter = xp.sum(per_class, axis=0) if class_scatter else mirror(scatter, xp)
+    if class_scatter:
+        scatter = xp.sum(per_class, axis=0)
+    else:
+        scatter = mirror(_add_few(scatter, given, taken, xp), xp)
     sums = xp.sum(means) + xp.sum(traces) + xp.linalg.trace(scatter)
     if not bool(xp.isfinite(sums)):
         raise NonFiniteError
@@ -196,10 +209,9 @@ def _centre(block, edges, weights, rows):
     n_b = sizes.astype(float)
     if weights is not None:
         n_b = np.add.reduceat(weights, edges[:-1])
-    runs = rows.local(np.repeat(np.arange(len(sizes)), sizes))
     total = rows.local(n_b, block.dtype)[:, None]
     rough = segment_sums(block, edges, weights, xp) / total
-    block -= xp.take(rough, runs, axis=0)
+    subtract_from_runs(block, edges, rough, xp)
     rest = xp.astype(segment_sums(block, edges, weights, xp), xp.float64)
     rest = rest / rows.local(n_b)[:, None]
     missed = rows.local(np.sqrt(n_b))[:, None] * rest
@@ -215,6 +227,14 @@ def _pooling_weights(n_a, n_b):
     """Share of b in the pooled mean, and n_a n_b / (n_a + n_b)."""
     share = n_b / (n_a + n_b)
     return share, n_a * share
+
+
+def _add_few(scatter, given, taken, xp):
+    """Add the Gram matrix of some rows and take off that of others."""
+    for rows, sign in ((given, 1.0), (taken, -1.0)):
+        if rows:
+            scatter = add_gram(scatter, xp.concat(rows), xp, sign)
+    return scatter
 
 
 def _run_scatters(block, edges, xp):

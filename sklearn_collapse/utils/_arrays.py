@@ -173,6 +173,21 @@ def segment_sums(rows, edges, weights, xp):
     return xp.concat(sums)
 
 
+def subtract_from_runs(rows, edges, values, xp):
+    """Subtract one row of values from each run of rows, in place.
+
+    Long runs are done one by one on views: that spares a temporary as large as the
+    rows, and there are no more of them than classes plus blocks.
+    """
+    if is_numpy(xp) and len(rows) >= 64 * len(values):
+        runs = zip(edges[:-1].tolist(), edges[1:].tolist(), values, strict=True)
+        for start, stop, value in runs:
+            rows[start:stop] -= value
+        return
+    index = np.repeat(np.arange(len(edges) - 1), np.diff(edges))
+    rows -= xp.take(values, as_like(index, rows), axis=0)
+
+
 def add_gram(total, rows, xp, sign=1.0):
     """Return ``total + sign * rows.T @ rows``; NumPy fills the upper triangle only.
 
