@@ -1,0 +1,68 @@
+"""Arrays that do not live on their library's default device stay where they are."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from sklearn_collapse.collapse import NeuralCollapseScorer
+from sklearn_collapse.ood import MahalanobisDetector
+
+strict = pytest.importorskip("array_api_strict")
+if np.lib.NumpyVersion(np.__version__) < "2.0.0":
+    pytest.skip("to_device of array_api_strict needs NumPy 2", allow_module_level=True)
+OTHER, DEFAULT = strict.Device("device1"), strict.Device("CPU_DEVICE")
+
+
+@pytest.fixture
+def rows():
+    """More classes than one tile of pairs, more rows than one block."""
+    rng = np.random.default_rng(0)
+    y = np.concatenate([np.arange(300), rng.integers(0, 300, 900)])
+    return rng.normal(size=(1200, 6)).astype(np.float32), y
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    monkeypatch.setattr("sklearn_collapse.utils._arrays._BLOCK_BYTES", 1)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_collapse.metrics.CollapseWarning")
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+def test_scorer(rows, small_blocks, class_weight):
+    X, y = rows
+    elsewhere = strict.asarray(X, device=OTHER)
+    scorer = NeuralCollapseScorer(head="lda", class_weight=class_weight)
+    expected = scorer.fit(X, y)
+    metrics, distances, score = (
+        expected.metrics_,
+        expected.transform(X),
+        expected.score(X, y),
+    )
+    scorer = NeuralCollapseScorer(head="lda", class_weight=class_weight)
+    scorer.partial_fit(elsewhere[:500, :], y[:500])
+    scorer.partial_fit(elsewhere[500:, :], y[500:])
+    for name, value in scorer.metrics_.items():
+        assert_allclose(value, metrics[name], rtol=1e-7, atol=1e-12)
+    found = scorer.transform(elsewhere)
+    assert found.device == OTHER
+    assert_allclose(np.asarray(found.to_device(DEFAULT)), distances, rtol=1e-6)
+    assert_allclose(scorer.score(elsewhere, y), score, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"relative": True, "normalize": True}, {"shrinkage": "ledoit_wolf"}],
+    ids=repr,
+)
+def test_detector(rows, small_blocks, options):
+    X, y = rows
+    elsewhere = strict.asarray(X, device=OTHER)
+    detector = MahalanobisDetector(**options)
+    expected = detector.fit(X, y % 9).score_samples(X)
+    detector = MahalanobisDetector(**options).fit(elsewhere, y % 9)
+    for found in (detector.score_samples(elsewhere), detector.predict(elsewhere)):
+        assert found.device == OTHER
+    found = detector.score_samples(elsewhere).to_device(DEFAULT)
+    assert_allclose(np.asarray(found), expected, rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="same namespace and the same device"):
+        detector.predict(strict.asarray(X))
