@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
+from sklearn_collapse._linalg._shrinkage import shrunk
 from sklearn_collapse._linalg._spectrum import eigh_by_rank, input_noise
-from sklearn_collapse.utils._arrays import as_like, device_of, namespace, to_numpy
+from sklearn_collapse.utils._arrays import as_like, namespace, to_numpy
 
 PRODUCTS = {"double": "float64", "single": "float32"}
 
@@ -213,11 +214,7 @@ class DerivedMoments:
         else:
             covariance = self.total_covariance()
         xp = namespace(covariance)
-        if shrinkage:
-            d = covariance.shape[0]
-            eye = xp.eye(d, dtype=covariance.dtype, device=device_of(covariance))
-            target = xp.linalg.trace(covariance) / d * eye
-            covariance = (1 - shrinkage) * covariance + shrinkage * target
+        covariance = shrunk(covariance, shrinkage, xp)
         eps = float(xp.finfo(getattr(xp, self.dtype_)).eps)
         return eigh_by_rank(covariance, self._noise, eps, rank_tol, xp)
 

@@ -4,6 +4,17 @@
 ``ledoit_wolf`` on centred rows, computed from the traces of S and S^2.
 """
 
+from sklearn_collapse.utils._arrays import device_of
+
+
+def shrunk(covariance, share, xp):
+    """Mix a covariance with the multiple of the identity of the same trace."""
+    if not share:
+        return covariance
+    d = covariance.shape[0]
+    eye = xp.eye(d, dtype=covariance.dtype, device=device_of(covariance))
+    return (1 - share) * covariance + share * xp.linalg.trace(covariance) / d * eye
+
 
 def oas_intensity(trace, trace_square, n, d):
     """Oracle approximating shrinkage (Chen et al. 2010) as scikit-learn computes it.

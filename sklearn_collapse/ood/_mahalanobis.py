@@ -12,10 +12,14 @@ from sklearn_collapse._linalg._rows import (
     fourth_moment,
     nearest_class,
 )
-from sklearn_collapse._linalg._shrinkage import ledoit_wolf_intensity, oas_intensity
+from sklearn_collapse._linalg._shrinkage import (
+    ledoit_wolf_intensity,
+    oas_intensity,
+    shrunk,
+)
 from sklearn_collapse._linalg._spectrum import floored_inverse
 from sklearn_collapse.ood._base import MomentsDetector
-from sklearn_collapse.utils._arrays import Rows, device_of, namespace
+from sklearn_collapse.utils._arrays import Rows, namespace
 from sklearn_collapse.utils._labels import encode_known
 from sklearn_collapse.utils._sklearn_private import Interval, StrOptions
 
@@ -172,7 +176,8 @@ class MahalanobisDetector(MomentsDetector):
     def covariance_(self):
         """Covariance after shrinkage."""
         check_is_fitted(self, "moments_")
-        return _shrunk(self.moments_.within_covariance(), self._factors().shrinkage)
+        covariance = self.moments_.within_covariance()
+        return shrunk(covariance, self._factors().shrinkage, namespace(covariance))
 
     @property
     def shrinkage_(self):
@@ -279,11 +284,3 @@ def _root(spectrum, floor, level, xp):
     inverse, floor = floored_inverse(spectrum, floor, level=level, xp=xp)
     condition = float(xp.max(spectrum.values) * xp.max(inverse))
     return spectrum.vectors * xp.sqrt(inverse), floor, condition
-
-
-def _shrunk(covariance, share):
-    """(1 - a) S + a (tr S / d) I."""
-    xp = namespace(covariance)
-    d = covariance.shape[0]
-    eye = xp.eye(d, dtype=covariance.dtype, device=device_of(covariance))
-    return (1 - share) * covariance + share * xp.linalg.trace(covariance) / d * eye

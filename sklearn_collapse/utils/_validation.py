@@ -137,11 +137,11 @@ def check_lengths(X, y):
         )
 
 
-def check_coef(coef, n_features, what="head"):
+def check_coef(coef, n_features):
     """Check the width of a weight matrix."""
     if coef.ndim != 2 or coef.shape[1] != n_features:
         raise ValueError(
-            f"coef_ of the {what} has shape {tuple(coef.shape)}, but X has "
+            f"coef_ of the head has shape {tuple(coef.shape)}, but X has "
             f"{n_features} features: it must have shape (n_classes, {n_features}). "
             f"Use the layer that reads these features."
         )

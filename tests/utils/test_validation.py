@@ -234,8 +234,8 @@ def test_coef():
     )
     with pytest.raises(ValueError, match=match):
         check_coef(np.ones((3, 2)), 4)
-    with pytest.raises(ValueError, match=r"coef_ of the probe has shape \(2,\)"):
-        check_coef(np.ones(2), 2, "probe")
+    with pytest.raises(ValueError, match=r"coef_ of the head has shape \(2,\)"):
+        check_coef(np.ones(2), 2)
 
 
 # -- NaN and infinity ------------------------------------------------------------------
