@@ -162,7 +162,7 @@ def class_distances(rows, metric):
     metric = _placed(metric, rows)
     dtype = float_dtype(rows.X, xp)
     d, n_classes = metric.queries.shape
-    # Squared distances this much smaller than their terms keep 7 digits of them.
+    # Below this share of their terms squared distances have fewer than 7 digits left.
     few_digits = 1e7 * d**0.5 * float(xp.finfo(xp.float64).eps)
 
     def distances(block, _):
@@ -289,7 +289,7 @@ def _decide(block, rule, xp):
         best -= rule.floor
         rivals = xp.astype(match >= best[:, None], xp.int8)
         unsure = xp.sum(rivals, axis=1, dtype=xp.int64) > 1
-    # The sign does not matter: the mean minus the row, in place.
+    # The mean minus the row: the sign does not matter.
     gap = _of_class(rule.means, nearest, xp) - block
     if rule.means_rest is not None:
         gap = gap + _of_class(rule.means_rest, nearest, xp)
