@@ -34,16 +34,50 @@ class MomentsEstimator(BaseEstimator):
     """Fit, continue and adopt class moments; subclasses say which and what for.
 
     Subclasses define ``_moments_options()``, the flags of the moments they need, and
-    ``_check_moments(moments)``, which raises if moments cannot serve them.
+    may extend the steps of fitting below.
     """
 
+    # What fit leaves behind, and which part of it further rows make void.
     _left_by_fit: tuple = ("moments_", "n_features_in_", "feature_names_in_")
+    _void_after_update: tuple = ()
 
     def _moments_options(self):
         return {}
 
+    def _check_labels(self, y):
+        """Raise if labels cannot serve; return those to gather by."""
+        return y
+
     def _check_moments(self, moments):
-        pass
+        """Raise if moments cannot serve."""
+
+    def _learn_from_rows(self, X, y, weights):
+        """Learn, in ``fit`` alone, what the moments do not hold."""
+
+    def _fit_rows(self, X, y, sample_weight):
+        """Gather the moments of all rows."""
+        with unchanged_on_error(self):
+            self._forget()
+            X, y, weights = self._validate_fit(
+                X, self._check_labels(y), sample_weight, reset=True, min_samples=2
+            )
+            self.moments_ = self._new_moments().update(X, y, weights)
+            self._check_moments(self.moments_)
+            self._learn_from_rows(X, y, weights)
+        return self
+
+    def _add_rows(self, X, y, sample_weight):
+        """Add rows to the moments; what needs all rows is void afterwards."""
+        with unchanged_on_error(self):
+            first = not hasattr(self, "moments_")
+            X, y, weights = self._validate_fit(
+                X, self._check_labels(y), sample_weight, reset=first, min_samples=1
+            )
+            self._continue_moments(X, y, weights)
+            for name in self._void_after_update:
+                if hasattr(self, name):
+                    delattr(self, name)
+        return self
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit_moments(self, moments):
@@ -66,11 +100,12 @@ class MomentsEstimator(BaseEstimator):
         self._check_flags(moments)
         with unchanged_on_error(self):
             self._forget()
-            self._check_moments(moments)
             self.moments_ = moments.copy()
+            self.moments_.classes_  # noqa: B018  raises if there are no rows
             self.n_features_in_ = moments.n_features
             if moments.feature_names_ is not None:
                 self.feature_names_in_ = moments.feature_names_
+            self._check_moments(self.moments_)
         return self
 
     @property

@@ -49,15 +49,8 @@ class MomentsDetector(OutlierMixin, MomentsEstimator):
             Fitted detector.
         """
         with unchanged_on_error(self):
-            self._forget()
-            X, y, weights = self._validate_fit(
-                X, y, sample_weight, reset=True, min_samples=2
-            )
-            _warn_outlier_labels(y)
-            self.moments_ = self._new_moments().update(X, y, weights)
-            self._labelled = y is not None
-            self._learn_from_rows(X, y, weights)
-            self._calibrate(X, weights)
+            self._fit_rows(X, y, sample_weight)
+            _warn_outlier_labels(self.moments_)
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -78,17 +71,7 @@ class MomentsDetector(OutlierMixin, MomentsEstimator):
         self : object
             The detector.
         """
-        with unchanged_on_error(self):
-            first = not hasattr(self, "moments_")
-            X, y, weights = self._validate_fit(
-                X, y, sample_weight, reset=first, min_samples=1
-            )
-            self._continue_moments(X, y, weights)
-            self._labelled = y is not None
-            for name in ("offset_", "_fourth"):  # they need all rows
-                if hasattr(self, name):
-                    delattr(self, name)
-        return self
+        return self._add_rows(X, y, sample_weight)
 
     @fit_context(prefer_skip_nested_validation=True)
     def calibrate(self, X, sample_weight=None):
@@ -185,7 +168,7 @@ class MomentsDetector(OutlierMixin, MomentsEstimator):
     def classes_(self):
         """Labels, if y was given."""
         check_is_fitted(self, "moments_")
-        if not self._labelled:
+        if not self.moments_.labelled:
             raise AttributeError(
                 f"{type(self).__name__} was fitted without y: it has no classes_."
             )
@@ -198,12 +181,11 @@ class MomentsDetector(OutlierMixin, MomentsEstimator):
         return self.moments_.means_
 
     _left_by_fit = (*MomentsEstimator._left_by_fit, "offset_", "_fourth")
-
-    def _check_moments(self, moments):
-        self._labelled = moments.labelled
+    _void_after_update = ("offset_", "_fourth")
 
     def _learn_from_rows(self, X, y, weights):
-        """Learn what the moments do not hold."""
+        """Set the threshold; subclasses first learn what the scores need."""
+        self._calibrate(X, weights)
 
     def _calibrate(self, X, weights):
         scores = to_numpy(self._score_rows(X)).astype(float)
@@ -251,10 +233,9 @@ def weighted_quantiles(values, shares, weights=None):
     return (values[np.minimum(low, last)] + values[np.minimum(high, last)]) / 2
 
 
-def _warn_outlier_labels(y):
-    if y is None or y.dtype.kind not in "if":
-        return
-    if set(np.unique(y).tolist()) == {-1, 1}:
+def _warn_outlier_labels(moments):
+    labels = moments.classes_
+    if labels.dtype.kind in "if" and set(labels.tolist()) == {-1, 1}:
         warnings.warn(
             "y holds only -1 and 1, which are taken for two classes of "
             "in-distribution rows. Leave known outliers out of fit.",

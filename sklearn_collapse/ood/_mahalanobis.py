@@ -9,18 +9,13 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_collapse._linalg._rows import (
     ClassMetric,
     class_metric,
-    fourth_moment,
     nearest_class,
 )
-from sklearn_collapse._linalg._shrinkage import (
-    ledoit_wolf_intensity,
-    oas_intensity,
-    shrunk,
-)
+from sklearn_collapse._linalg._shrinkage import shrunk
 from sklearn_collapse._linalg._spectrum import floored_inverse
+from sklearn_collapse._shrinkage import SHRINKAGE, ShrinkageMixin
 from sklearn_collapse.ood._base import MomentsDetector
 from sklearn_collapse.utils._arrays import Rows, namespace
-from sklearn_collapse.utils._labels import encode_known
 from sklearn_collapse.utils._sklearn_private import Interval, StrOptions
 
 # Largest error of a whitened coordinate, in its standard deviations, that float32
@@ -39,7 +34,7 @@ class _Factors(NamedTuple):
     condition: float  # of the floored covariances, the larger
 
 
-class MahalanobisDetector(MomentsDetector):
+class MahalanobisDetector(ShrinkageMixin, MomentsDetector):
     """Squared Mahalanobis distance to the nearest class mean, negated.
 
     The class means share one covariance, that of the rows about their class means.
@@ -145,11 +140,7 @@ class MahalanobisDetector(MomentsDetector):
         "covariance": [StrOptions({"tied"})],
         "relative": ["boolean"],
         "normalize": ["boolean"],
-        "shrinkage": [
-            None,
-            StrOptions({"oas", "ledoit_wolf"}),
-            Interval(Real, 0, 1, closed="both"),
-        ],
+        "shrinkage": SHRINKAGE,
         "floor": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="both")],
     }
 
@@ -236,47 +227,9 @@ class MahalanobisDetector(MomentsDetector):
             condition = max(condition, other)
         return _Factors(within, total, shrinkage, floor, spectrum.rank, condition)
 
-    def _intensity(self, which):
-        """Share of the identity in the within-class or total covariance."""
-        if self.shrinkage is None or isinstance(self.shrinkage, Real):
-            return float(self.shrinkage or 0.0)
-        moments = self.moments_
-        if which == "within":
-            covariance = moments.within_covariance()
-        else:
-            covariance = moments.total_covariance()
-        xp = namespace(covariance)
-        n, d = moments.n_samples_, covariance.shape[0]
-        trace = float(xp.linalg.trace(covariance))
-        if not trace:
-            return 0.0
-        # In units of the trace: its square may overflow where the ratio does not.
-        unit = covariance / trace
-        trace_square = float(xp.sum(unit * unit))
-        if self.shrinkage == "oas":
-            return oas_intensity(1.0, trace_square, n, d)
-        fourth = getattr(self, "_fourth", {}).get(which)
-        if fourth is None:
-            raise ValueError(
-                "shrinkage='ledoit_wolf' needs rows, which partial_fit and fit_moments "
-                "do not keep. Use fit(X, y), shrinkage='oas' or a number."
-            )
-        return ledoit_wolf_intensity(1.0, trace_square, fourth / trace / trace, n, d)
-
     def _learn_from_rows(self, X, y, weights):
-        if self.shrinkage != "ledoit_wolf":
-            return
-        moments, n = self.moments_, X.shape[0]
-        rows = Rows(X, self.device, work=float(n) * X.shape[1])
-        codes = np.zeros(n, dtype=int)
-        own = codes if y is None else encode_known(y, moments.classes_)
-        passes = [("within", moments.means_, own)]
-        if self.relative:
-            passes.append(("total", moments.mean_[None, :], codes))
-        self._fourth = {
-            which: fourth_moment(rows, means, of, weights, normalize=self.normalize)
-            for which, means, of in passes
-        }
+        self._learn_fourth(X, y, weights, within=True, total=self.relative)
+        super()._learn_from_rows(X, y, weights)
 
 
 def _root(spectrum, floor, level, xp):
