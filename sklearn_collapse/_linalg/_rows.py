@@ -92,6 +92,69 @@ def map_rows(rows, function, width, dtype=None):
 
 
 @np.errstate(over="ignore", invalid="ignore")
+def affine_rows(rows, matrix, *, centre=None, offset=None, wide=False):
+    """Map each row x to (x - centre) @ matrix + offset.
+
+    Parameters
+    ----------
+    rows : Rows
+    matrix : array of shape (d, r)
+        In float64, like the centre and the offset.
+    centre : array of shape (d,), default=None
+    offset : array of shape (r,), default=None
+    wide : bool, default=False
+        Whether float32 rows are worked on in float64.
+
+    Returns
+    -------
+    array of shape (n, r)
+        Where the rows are worked on, in the precision in which rows are mapped.
+    """
+    xp = rows.xp
+    result_dtype = float_dtype(rows.X, xp)
+    dtype = xp.float64 if wide else result_dtype
+    matrix = rows.local(matrix, dtype)
+    centred = centring(rows, centre, dtype)
+    if offset is not None:
+        offset = rows.local(offset, dtype)
+
+    def mapped(block, _):
+        out = xp.matmul(centred(block), matrix)
+        if offset is not None:
+            out += offset
+        out = xp.astype(out, result_dtype, copy=False)
+        return out, xp.sum(out, axis=1)
+
+    found, sums = map_rows(rows, mapped, max(matrix.shape), dtype)
+    if not bool(xp.all(xp.isfinite(sums))):
+        raise_nonfinite(rows.X)
+    return found
+
+
+def centring(rows, centre, dtype):
+    """Return a function that takes a float64 centre off blocks of a precision.
+
+    A centre that float32 cannot hold is taken off in two steps: the difference is
+    then rounded at its own size and not at that of the centre.
+    """
+    xp = rows.xp
+    if centre is None:
+        return lambda block: block
+    rough = rows.local(centre, dtype)
+    rest = rows.local(centre) - xp.astype(rough, xp.float64)
+    if not bool(xp.any(rest != 0)):
+        return lambda block: block - rough
+    rest = xp.astype(rest, dtype)
+
+    def centred(block):
+        block = block - rough
+        block -= rest
+        return block
+
+    return centred
+
+
+@np.errstate(over="ignore", invalid="ignore")
 def nearest_class(rows, metric, *, normalize=False, wide=False):
     """Nearest class mean of each row and the squared distance to it.
 
