@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from sklearn_collapse._linalg._shrinkage import shrunk
 from sklearn_collapse._linalg._spectrum import eigh_by_rank, input_noise
-from sklearn_collapse.utils._arrays import as_like, namespace, to_numpy
+from sklearn_collapse.utils._arrays import as_like, device_of, namespace, to_numpy
 
 PRODUCTS = {"double": "float64", "single": "float32"}
 
@@ -172,6 +172,14 @@ class DerivedMoments:
             self._cache[key] = compute()
         return self._cache[key]
 
+    def _covariance(self, which="within", shrinkage=0.0):
+        """Covariance (normaliser n) within classes or of all rows, shrunk."""
+        if which == "within":
+            covariance = self.within_covariance()
+        else:
+            covariance = self.total_covariance()
+        return shrunk(covariance, shrinkage, namespace(covariance))
+
     def _spectrum(self, which="within", shrinkage=0.0, rank_tol=None):
         """Eigendecomposition of a covariance (normaliser n) with its rank decided.
 
@@ -193,30 +201,76 @@ class DerivedMoments:
             lambda: self._decompose(which, shrinkage, rank_tol),
         )
 
+    def _correlations(self, which="within", shrinkage=0.0, rank_tol=None):
+        """Eigendecomposition of the correlations belonging to a covariance.
+
+        Parameters
+        ----------
+        which, shrinkage, rank_tol
+            As for `_spectrum`; the covariance is shrunk, not the correlations.
+
+        Returns
+        -------
+        spectrum : Spectrum
+        deviations : array of shape (d,)
+            Standard deviations (normaliser n); 0 for columns that are constant to the
+            rounding of the input, whose correlations are 0.
+        """
+        return self._cached(
+            ("correlations", which, shrinkage, rank_tol),
+            lambda: self._decompose_correlations(which, shrinkage, rank_tol),
+        )
+
     def _zero_level(self, spectrum):
         """Floor for a within-class covariance that is zero: the total's."""
         return None if spectrum.rank else (self._spectrum("total").floor or None)
 
     def _noise(self, squared_vectors):
         """Variance that rounding of the input may put into unit directions."""
-        xp = namespace(squared_vectors)
-        # The diagonal alone: mean of x_j^2.
-        shares, means = self._shares(), self.means_
+        return self._rounding(squared_vectors, self._mean_square())
+
+    def _mean_square(self):
+        """Mean of x_j^2 over the rows."""
+        xp = namespace(self.means_)
         square = xp.linalg.diagonal(self.scatter_) / self.n_samples_
-        square = square + xp.matmul(shares, means**2)
+        return square + xp.matmul(self._shares(), self.means_**2)
+
+    def _rounding(self, squared_vectors, mean_square):
+        xp = namespace(mean_square)
         return input_noise(
-            squared_vectors, square, self.n_samples_, self.input_eps_, xp
+            squared_vectors, mean_square, self.n_samples_, self.input_eps_, xp
         )
 
+    def _product_eps(self):
+        xp = namespace(self.means_)
+        return float(xp.finfo(getattr(xp, self.dtype_)).eps)
+
     def _decompose(self, which, shrinkage, rank_tol):
-        if which == "within":
-            covariance = self.within_covariance()
-        else:
-            covariance = self.total_covariance()
+        covariance = self._covariance(which, shrinkage)
         xp = namespace(covariance)
-        covariance = shrunk(covariance, shrinkage, xp)
-        eps = float(xp.finfo(getattr(xp, self.dtype_)).eps)
-        return eigh_by_rank(covariance, self._noise, eps, rank_tol, xp)
+        return eigh_by_rank(covariance, self._noise, self._product_eps(), rank_tol, xp)
+
+    def _decompose_correlations(self, which, shrinkage, rank_tol):
+        covariance = self._covariance(which, shrinkage)
+        xp = namespace(covariance)
+        variances = xp.linalg.diagonal(covariance)
+        mean_square = self._mean_square()
+        one = xp.ones((1, 1), dtype=variances.dtype, device=device_of(variances))
+        # Column by column: each variance is as precise as its own column.
+        least = self._rounding(one, mean_square[None, :])[0, :]
+        zero = xp.zeros_like(variances)
+        counts = variances > least
+        inverse = xp.where(counts, 1 / xp.where(counts, variances, zero + 1), zero)
+        root = xp.sqrt(inverse)
+        correlations = root[:, None] * covariance * root[None, :]
+        spectrum = eigh_by_rank(
+            correlations,
+            lambda squared: self._rounding(squared, mean_square * inverse),
+            self._product_eps(),
+            rank_tol,
+            xp,
+        )
+        return spectrum, xp.sqrt(xp.where(counts, variances, zero))
 
     def _between_root(self, class_weight=None):
         """Rows sqrt(p_c) (mean_c - mean): its Gram matrix is the covariance."""

@@ -34,10 +34,7 @@ class ShrinkageMixin:
         if self.shrinkage is None or isinstance(self.shrinkage, Real):
             return float(self.shrinkage or 0.0)
         moments = self.moments_
-        if which == "within":
-            covariance = moments.within_covariance()
-        else:
-            covariance = moments.total_covariance()
+        covariance = moments._covariance(which)
         xp = namespace(covariance)
         n, d = moments.n_samples_, covariance.shape[0]
         trace = float(xp.linalg.trace(covariance))

@@ -14,6 +14,7 @@ from sklearn_collapse.metrics import CollapseWarning
 from sklearn_collapse.ood import MahalanobisDetector
 from sklearn_collapse.utils import all_estimators
 from sklearn_collapse.utils import estimator_checks as ours
+from sklearn_collapse.whitening import SpectralWhitener
 
 INSTANCES = [
     NeuralCollapseScorer(),
@@ -23,6 +24,12 @@ INSTANCES = [
     MahalanobisDetector(relative=True, normalize=True),
     MahalanobisDetector(shrinkage="ledoit_wolf", floor=0.01),
     MahalanobisDetector(shrinkage="oas", floor=0, contamination=0.2),
+    SpectralWhitener(),
+    SpectralWhitener(shrinkage="ledoit_wolf", n_components=0.99),
+    SpectralWhitener("pca", ddof=1),
+    SpectralWhitener("cholesky", floor="auto", scatter="within"),
+    SpectralWhitener("zca_cor", n_components=0.9, scatter="within"),
+    SpectralWhitener("pca_cor", shrinkage=0.1),
 ]
 # Why a check of scikit-learn may be skipped: hardware or libraries that are not here.
 MAY_SKIP = {

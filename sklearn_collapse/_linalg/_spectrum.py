@@ -92,6 +92,33 @@ def eigh_by_rank(matrix, noise, product_eps, rank_tol, xp):
     return Spectrum(values, vectors, rank, floor)
 
 
+def share_components(values, share, xp):
+    """Fewest leading values whose sum reaches a share of the sum of all.
+
+    Parameters
+    ----------
+    values : array of shape (r,)
+        Positive, descending.
+    share : float
+        In (0, 1].
+    """
+    reached = xp.cumulative_sum(values)
+    # Rounding of the sums must not ask for one component more.
+    short = reached < share * (1 - 1e-12) * reached[-1]
+    return int(xp.sum(xp.astype(short, xp.int64))) + 1
+
+
+def cuts_tie(values, k, eps):
+    """Whether the k-th of descending eigenvalues equals the next to rounding.
+
+    The span of the first k eigenvectors is then a matter of chance.
+    """
+    if not 0 < k < values.shape[0]:
+        return False
+    rounding = max(10.0, math.sqrt(values.shape[0])) * eps * float(values[0])
+    return float(values[k - 1] - values[k]) <= rounding
+
+
 def floored_inverse(spectrum, floor="auto", *, level=None, xp):
     """Inverse eigenvalues of a covariance whose spectrum is kept off zero.
 

@@ -11,7 +11,6 @@ from sklearn_collapse._linalg._rows import (
     class_metric,
     nearest_class,
 )
-from sklearn_collapse._linalg._shrinkage import shrunk
 from sklearn_collapse._linalg._spectrum import floored_inverse
 from sklearn_collapse._shrinkage import SHRINKAGE, ShrinkageMixin
 from sklearn_collapse.ood._base import MomentsDetector
@@ -167,8 +166,7 @@ class MahalanobisDetector(ShrinkageMixin, MomentsDetector):
     def covariance_(self):
         """Covariance after shrinkage."""
         check_is_fitted(self, "moments_")
-        covariance = self.moments_.within_covariance()
-        return shrunk(covariance, self._factors().shrinkage, namespace(covariance))
+        return self.moments_._covariance("within", self._factors().shrinkage)
 
     @property
     def shrinkage_(self):

@@ -3,7 +3,7 @@
 import inspect
 from importlib import import_module
 
-_FAMILIES = ("collapse", "ood")
+_FAMILIES = ("collapse", "ood", "whitening")
 
 
 def all_estimators():
@@ -18,8 +18,8 @@ def all_estimators():
     Examples
     --------
     >>> from sklearn_collapse.utils import all_estimators
-    >>> [name for name, _ in all_estimators()]
-    ['MahalanobisDetector', 'NeuralCollapseScorer']
+    >>> "SpectralWhitener" in [name for name, _ in all_estimators()]
+    True
     """
     found = {}
     for family in _FAMILIES:

@@ -1,0 +1,5 @@
+"""Whitening and spectral transforms of features."""
+
+from sklearn_collapse.whitening._spectral import SpectralWhitener
+
+__all__ = ["SpectralWhitener"]
