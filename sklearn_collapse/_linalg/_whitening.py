@@ -4,9 +4,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_collapse.utils._arrays import Array, as_like, to_numpy
+from sklearn_collapse.utils._arrays import Array, as_like, device_of, to_numpy
 
 METHODS = ("zca", "pca", "cholesky", "zca_cor", "pca_cor")
+
+
+# Beyond this a step need not bring the covariance nearer to the identity.
+_NEAR_IDENTITY = 0.01
 
 
 class Whitening(NamedTuple):
@@ -16,7 +20,7 @@ class Whitening(NamedTuple):
     coloring: Array  # (k, d)
 
 
-def whitening(method, vectors, roots, deviations, xp):
+def whitening(method, vectors, roots, deviations, covariance, xp):
     """Whitening and coloring of one of the five methods.
 
     Parameters
@@ -30,6 +34,8 @@ def whitening(method, vectors, roots, deviations, xp):
     deviations : array of shape (d,) or None
         Standard deviations of the columns, if the eigenvectors are those of the
         correlations; 0 leaves a column out.
+    covariance : array of shape (d, d) or None
+        What is to become the identity, if it is.
 
     Returns
     -------
@@ -38,21 +44,37 @@ def whitening(method, vectors, roots, deviations, xp):
     vectors = same_signs(vectors, xp)
     matrix = vectors * roots
     coloring = xp.matrix_transpose(vectors / roots)
-    if method.startswith("zca"):
-        back = xp.matrix_transpose(vectors)
-        matrix, coloring = xp.matmul(matrix, back), xp.matmul(vectors, coloring)
-    elif method == "cholesky":
-        turn, above = triangular_turn(to_numpy(matrix), to_numpy(vectors))
-        turn, above = as_like(turn, matrix), as_like(above, matrix)
-        matrix = xp.matmul(matrix, turn)
-        matrix = xp.where(above, xp.zeros_like(matrix), matrix)
-        coloring = xp.matmul(xp.matrix_transpose(turn), coloring)
     if deviations is not None:
         zero = deviations == 0
         inverse = 1 / xp.where(zero, xp.ones_like(deviations), deviations)
         inverse = xp.where(zero, xp.zeros_like(deviations), inverse)
         matrix, coloring = inverse[:, None] * matrix, coloring * deviations
+    if covariance is not None:
+        matrix, coloring = refined(matrix, coloring, covariance, xp)
+    if method.startswith("zca"):
+        back = xp.matrix_transpose(vectors)
+        return Whitening(xp.matmul(matrix, back), xp.matmul(vectors, coloring))
+    if method == "cholesky":
+        turn, above = triangular_turn(to_numpy(matrix), to_numpy(vectors))
+        turn, above = as_like(turn, matrix), as_like(above, matrix)
+        matrix = xp.matmul(matrix, turn)
+        matrix = xp.where(above, xp.zeros_like(matrix), matrix)
+        coloring = xp.matmul(xp.matrix_transpose(turn), coloring)
     return Whitening(matrix, coloring)
+
+
+def refined(matrix, coloring, covariance, xp):
+    """One Newton step towards ``matrix.T @ covariance @ matrix`` = identity.
+
+    Eigenvalues carry an error of the size of rounding of the largest. Columns of very
+    different size have much more digits than that.
+    """
+    found = xp.matmul(xp.matrix_transpose(matrix), xp.matmul(covariance, matrix))
+    eye = xp.eye(found.shape[0], dtype=found.dtype, device=device_of(found))
+    half = (found - eye) / 2
+    if float(xp.sum(half * half)) > _NEAR_IDENTITY:
+        return matrix, coloring
+    return xp.matmul(matrix, eye - half), xp.matmul(eye + half, coloring)
 
 
 def same_signs(vectors, xp):

@@ -97,7 +97,8 @@ class SpectralWhitener(
         Whitening matrix W: output is (x - mean) W^T. k is d for "zca" and "zca_cor",
         else ``n_components_``.
     coloring_ : array of shape (d, k)
-        Its pseudo-inverse.
+        Way back: x = mean + z coloring^T. The pseudo-inverse of ``whitening_``, with
+        "zca_cor" and "pca_cor" that of standardised features.
     covariance_ : array of shape (d, d)
         Covariance after shrinkage.
     shrinkage_ : float
@@ -338,7 +339,7 @@ class SpectralWhitener(
 
     @property
     def coloring_(self):
-        """Pseudo-inverse of the whitening matrix."""
+        """Matrix of the way back."""
         coloring = self._fitted().maps.coloring
         return namespace(coloring).matrix_transpose(coloring)
 
@@ -406,7 +407,11 @@ class SpectralWhitener(
         inverse, floor = floored_inverse(spectrum, self.floor, level=level, xp=xp)
         k = self._count(spectrum, moments._product_eps(), xp)
         roots = xp.sqrt(inverse[:k] / scale)
-        maps = whitening(self.method, spectrum.vectors[:, :k], roots, deviations, xp)
+        target = None
+        if self.floor == 0:
+            target = self._scale * moments._covariance(self.scatter, share)
+        vectors = spectrum.vectors[:, :k]
+        maps = whitening(self.method, vectors, roots, deviations, target, xp)
         condition = 1.0
         if k:
             condition = float(xp.max(spectrum.values[:k]) * xp.max(inverse[:k]))

@@ -1,0 +1,66 @@
+"""Whitening written out: NumPy, float64. Nothing here imports the library."""
+
+import numpy as np
+
+
+def covariance(X, ddof=0, y=None, weights=None):
+    """Covariance of all rows, or of the rows about their class means."""
+    X = np.asarray(X, dtype=float)
+    weights = np.ones(len(X)) if weights is None else np.asarray(weights, dtype=float)
+    y = np.zeros(len(X)) if y is None else np.asarray(y)
+    scatter = np.zeros((X.shape[1], X.shape[1]))
+    for c in np.unique(y):
+        rows, w = X[y == c], weights[y == c]
+        centred = rows - (w @ rows) / w.sum()
+        centred = centred - (w @ centred) / w.sum()
+        for row, weight in zip(centred, w, strict=True):
+            scatter += weight * np.outer(row, row)
+    return scatter / (weights.sum() - ddof)
+
+
+def descending(matrix):
+    """Eigenvalues and eigenvectors, largest first."""
+    values, vectors = np.linalg.eigh(matrix)
+    return values[::-1], vectors[:, ::-1]
+
+
+def root(matrix, power, rank=None):
+    """Matrix power on the leading eigenvectors of a symmetric matrix."""
+    values, vectors = descending(matrix)
+    values, vectors = values[:rank], vectors[:, :rank]
+    return vectors @ np.diag(values**power) @ vectors.T
+
+
+def correlations(matrix):
+    """Correlations and standard deviations; constant columns correlate with none."""
+    deviations = np.sqrt(np.diag(matrix))
+    inverse = np.array([0.0 if s == 0 else 1 / s for s in deviations])
+    return np.diag(inverse) @ matrix @ np.diag(inverse), deviations, inverse
+
+
+def whitening(method, matrix, rank=None):
+    """The whitening matrix W of Kessy, Lewin and Strimmer; rank counts directions."""
+    if method == "zca":
+        return root(matrix, -0.5, rank)
+    if method == "pca":
+        values, vectors = descending(matrix)
+        return np.diag(values[:rank] ** -0.5) @ vectors[:, :rank].T
+    if method == "cholesky":  # full rank only
+        return np.linalg.cholesky(np.linalg.inv(matrix)).T
+    correlation, _, inverse = correlations(matrix)
+    if method == "zca_cor":
+        return root(correlation, -0.5, rank) @ np.diag(inverse)
+    values, vectors = descending(correlation)
+    return np.diag(values[:rank] ** -0.5) @ vectors[:, :rank].T @ np.diag(inverse)
+
+
+def up_to_signs(a, like):
+    """Rows of a with the signs of the rows of another matrix."""
+    return np.array(
+        [row if row @ other > 0 else -row for row, other in zip(a, like, strict=True)]
+    )
+
+
+def echelon_form(matrix, tolerance):
+    """Position of the first entry of each row that is not zero."""
+    return [int(np.flatnonzero(np.abs(row) > tolerance)[0]) for row in matrix]
