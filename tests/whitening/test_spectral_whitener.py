@@ -427,6 +427,39 @@ def test_constant_columns_become_zero(method):
         assert_allclose(whitener.transform(X)[:, [0, 4]], 0, atol=1e-12)
 
 
+def test_columns_that_are_constant_to_rounding():
+    """Flips of the last bit about an offset are no feature, however scaled."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 4)).astype(np.float32)
+    X[:, 2] = np.float32(1e4) + rng.choice([0, 2**-10], size=400)
+    assert len(np.unique(X[:, 2])) == 2
+    whitener = fit("zca_cor", X)
+    assert whitener.rank_ == 3
+    Z = whitener.transform(X)
+    assert_array_equal(Z[:, 2], 0)
+    expected = fit("zca_cor", X[:, [0, 1, 3]]).transform(X[:, [0, 1, 3]])
+    assert_allclose(Z[:, [0, 1, 3]], expected, atol=1e-5)
+
+
+@methods
+def test_ill_conditioned_float32(method):
+    """Rows whose smallest deviation is 1e-4.5 of the largest keep four digits."""
+    rng = np.random.default_rng(0)
+    turn = np.linalg.qr(rng.normal(size=(40, 40)))[0]
+    X = rng.normal(size=(500, 40)) * np.logspace(0, -4.5, 40) @ turn
+    X = X.astype(np.float32)
+    whitener, exact = fit(method, X), fit(method, X.astype(float))
+    assert whitener.rank_ == 40
+    assert_allclose(whitener.transform(X), exact.transform(X.astype(float)), atol=1e-4)
+
+
+def test_rows_too_large():
+    X = make_rows()[0].astype(np.float32)
+    whitener = fit(X=1e-3 * X)
+    with pytest.raises(ValueError, match="so large that their squares overflow"):
+        whitener.transform(np.full((3, 6), 3e38, dtype=np.float32))
+
+
 # -- back to features ------------------------------------------------------------------
 
 
