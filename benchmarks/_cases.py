@@ -4,11 +4,13 @@ import subprocess
 import sys
 
 import numpy as np
+from sklearn.decomposition import PCA
 
 from benchmarks._measure import best_times, peak_extra
 from sklearn_collapse import ClassMoments
 from sklearn_collapse.collapse import NeuralCollapseScorer
 from sklearn_collapse.ood import MahalanobisDetector
+from sklearn_collapse.whitening import SpectralWhitener
 
 
 def make_rows(n, d, n_classes, seed=0):
@@ -90,6 +92,39 @@ def mahalanobis(n, d, n_classes, repeats):
     yield "Mahalanobis", "extra memory, result not counted", peak - kept, "MiB", "", ""
 
 
+def whitening(n, d, n_classes, repeats):
+    """Fit and transform against scikit-learn's fastest exact PCA(whiten=True)."""
+    X, _ = make_rows(n, d, n_classes)
+    solver = "covariance_eigh" if n > d else "full"
+    rival = PCA(whiten=True, svd_solver=solver)
+
+    def single():
+        moments = ClassMoments.from_arrays(X, precision="single")
+        return SpectralWhitener("pca").fit_moments(moments).transform(X)
+
+    whitener = SpectralWhitener("pca")
+    times = best_times(
+        {
+            "PCA": lambda: rival.fit_transform(X),
+            "double": lambda: whitener.fit(X).transform(X),
+            "single": single,
+            "zca": lambda: SpectralWhitener().fit(X).transform(X),
+        },
+        repeats,
+    )
+    theirs, ours = rival.fit_transform(X[:5000]), whitener.fit_transform(X[:5000])
+    np.testing.assert_allclose(np.abs(ours[:, :5]), np.abs(theirs[:, :5]), atol=5e-3)
+    yield _floor("whitening", f"PCA(whiten=True), {solver}", times["PCA"])
+    for name, what in (
+        ("double", "SpectralWhitener('pca'), double"),
+        ("single", "the same, single"),
+        ("zca", "SpectralWhitener('zca'), double"),
+    ):
+        yield _ratio("whitening", what, times[name], "PCA", times["PCA"])
+    peak, kept = peak_extra(lambda: whitener.fit_transform(X))
+    yield "whitening", "extra memory, result not counted", peak - kept, "MiB", "", ""
+
+
 def growth(n, d, n_classes, repeats):
     """Time per row of n against n / 4 rows; cost of merging partial results."""
     X, y = make_rows(n, d, n_classes)
@@ -168,4 +203,4 @@ _MOMENT_METRICS = [
     "gof_off_diagonal",
 ]
 
-CASES = (moments, mahalanobis, growth, imports)
+CASES = (moments, whitening, mahalanobis, growth, imports)
