@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
-    from sklearn_collapse import collapse, datasets, metrics, ood, utils
+    from sklearn_collapse import (
+        collapse,
+        datasets,
+        metrics,
+        model_selection,
+        ood,
+        utils,
+    )
     from sklearn_collapse.heads import LinearHead
     from sklearn_collapse.moments import ClassMoments
     from sklearn_collapse.utils._versions import show_versions
@@ -21,7 +28,7 @@ _LAZY = {
     "LinearHead": "sklearn_collapse.heads",
     "show_versions": "sklearn_collapse.utils._versions",
 }
-_SUBPACKAGES = ("collapse", "datasets", "metrics", "ood", "utils")
+_SUBPACKAGES = ("collapse", "datasets", "metrics", "model_selection", "ood", "utils")
 
 __all__ = [
     "ClassMoments",
@@ -30,6 +37,7 @@ __all__ = [
     "collapse",
     "datasets",
     "metrics",
+    "model_selection",
     "ood",
     "show_versions",
     "utils",

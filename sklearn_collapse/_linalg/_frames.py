@@ -105,3 +105,13 @@ def diagonal_mask(start, block, xp):
     device = device_of(block)
     rows = xp.arange(start, start + block.shape[0], device=device)
     return rows[:, None] == xp.arange(block.shape[1], device=device)[None, :]
+
+
+def simplex_frame(n_classes, xp):
+    """Unit rows with cosines -1 / (C - 1), (C, C - 1): Helmert's contrasts, scaled."""
+    row = xp.arange(n_classes, dtype=xp.float64)[:, None]
+    column = xp.arange(1, n_classes, dtype=xp.float64)[None, :]
+    on, above = (xp.astype(m, xp.float64) for m in (row == column, row < column))
+    return (above - column * on) * xp.sqrt(
+        n_classes / ((n_classes - 1) * column * (column + 1))
+    )
