@@ -112,6 +112,5 @@ def simplex_frame(n_classes, xp):
     row = xp.arange(n_classes, dtype=xp.float64)[:, None]
     column = xp.arange(1, n_classes, dtype=xp.float64)[None, :]
     on, above = (xp.astype(m, xp.float64) for m in (row == column, row < column))
-    return (above - column * on) * xp.sqrt(
-        n_classes / ((n_classes - 1) * column * (column + 1))
-    )
+    squares = (n_classes - 1) / n_classes * column * (column + 1)
+    return (above - column * on) / xp.sqrt(squares)

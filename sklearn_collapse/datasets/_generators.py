@@ -93,7 +93,7 @@ def make_collapsed_features(
             raise ValueError(
                 f"{name} must be an integer, at least {least}, got {value!r}."
             )
-    if not isinstance(nc1, Real) or not 0 <= nc1 < math.inf:
+    if not isinstance(nc1, Real) or nc1 < 0 or not nc1 < math.inf:
         raise ValueError(f"nc1 must be a finite number, at least 0, got {nc1!r}.")
     rng = check_random_state(random_state)
     sizes = _class_sizes(n_samples, n_classes, imbalance)
@@ -113,7 +113,7 @@ def make_collapsed_features(
 
 def _class_sizes(n_samples, n_classes, imbalance):
     """Geometric sizes that sum to n_samples, each within one row of exact."""
-    if not isinstance(imbalance, Real) or not 1 <= imbalance < math.inf:
+    if not isinstance(imbalance, Real) or imbalance < 1 or not imbalance < math.inf:
         raise ValueError(
             f"imbalance must be a finite number, at least 1, the size of the largest "
             f"class over that of the smallest, got {imbalance!r}."
@@ -137,7 +137,7 @@ def _class_sizes(n_samples, n_classes, imbalance):
 def _check_rank(rank, nc1, n_free, n_features):
     """Rank of the scatter within classes."""
     largest = min(n_features, n_free)
-    if rank is not None and not (isinstance(rank, Integral) and rank >= 0):
+    if rank is not None and (not isinstance(rank, Integral) or rank < 0):
         raise ValueError(f"rank must be None or an integer >= 0, got {rank!r}.")
     if not nc1:
         if rank:
@@ -153,7 +153,7 @@ def _check_rank(rank, nc1, n_free, n_features):
         )
     if rank is None:
         return largest
-    if not 1 <= rank <= largest:
+    if rank < 1 or not rank <= largest:
         raise ValueError(
             f"rank must lie between 1 and {largest}, the smaller of n_features "
             f"({n_features}) and n_samples - n_classes ({n_free}), got {rank}. rank=0 "

@@ -1,6 +1,7 @@
 """The library's metrics as callables for ``scoring=``."""
 
 import inspect
+from collections.abc import Callable
 from difflib import get_close_matches
 
 from sklearn.base import is_classifier
@@ -132,6 +133,8 @@ def _metric_name(name):
 
 class _Scorer:
     """A metric with a name and a sign; pickles by them."""
+
+    _measure: Callable[..., float]
 
     def __init__(self, name, sign):
         self.name = name

@@ -77,7 +77,7 @@ class LeaveClassesOut(BaseCrossValidator):
         _check_count(n_out, "n_out")
         if n_splits is not None:
             _check_count(n_splits, "n_splits", " or None")
-        if not isinstance(test_size, Real) or not 0 < test_size < 1:
+        if not isinstance(test_size, Real) or test_size <= 0 or not test_size < 1:
             raise ValueError(
                 f"test_size must be a number in (0, 1), the share of the rows of each "
                 f"class in training, got {test_size!r}."
