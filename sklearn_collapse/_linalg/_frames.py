@@ -111,6 +111,6 @@ def simplex_frame(n_classes, xp):
     """Unit rows with cosines -1 / (C - 1), (C, C - 1): Helmert's contrasts, scaled."""
     row = xp.arange(n_classes, dtype=xp.float64)[:, None]
     column = xp.arange(1, n_classes, dtype=xp.float64)[None, :]
-    on, above = (xp.astype(m, xp.float64) for m in (row == column, row < column))
-    squares = (n_classes - 1) / n_classes * column * (column + 1)
-    return (above - column * on) / xp.sqrt(squares)
+    signs = xp.where(row == column, -column, xp.zeros_like(column))
+    signs = xp.where(row < column, xp.ones_like(signs), signs)
+    return signs / xp.sqrt((n_classes - 1) / n_classes * column * (column + 1))

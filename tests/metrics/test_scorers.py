@@ -484,6 +484,7 @@ def test_cross_validate(n_jobs, routing):
             y,
             cv=cv,
             scoring={name: get_scorer(name) for name in names},
+            params={},  # scikit-learn 1.6.0 with routing refuses None
             n_jobs=n_jobs,
             error_score="raise",
         )

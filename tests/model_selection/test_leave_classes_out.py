@@ -326,7 +326,13 @@ def test_cross_validate(n_jobs, routing):
     cv = LeaveClassesOut(random_state=0)
     with config_context(enable_metadata_routing=routing):
         found = cross_validate(
-            _Recorder(), rows(LABELS), LABELS, cv=cv, n_jobs=n_jobs, error_score="raise"
+            _Recorder(),
+            rows(LABELS),
+            LABELS,
+            cv=cv,
+            params={},  # scikit-learn 1.6.0 with routing refuses None
+            n_jobs=n_jobs,
+            error_score="raise",
         )["test_score"]
     expected = [
         np.mean(~np.isin(LABELS[test], left_out(LABELS, train)))
