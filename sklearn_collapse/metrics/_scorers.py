@@ -214,10 +214,8 @@ class _FeatureScorer(_Scorer):
                 f"Pipeline with a classifier, or with a scorer that is given head=."
             )
         if isinstance(head, str):  # "lda"
-            moments = last.moments_
-            # Without the scatter of each class, rows carry the class weights.
-            weight = last.class_weight if moments.class_scatter else None
-            found = resolve_head(head, ClassGeometry(moments, weight))
+            weight = getattr(last, "class_weight", None)
+            found = resolve_head(head, ClassGeometry(last.moments_, weight))
             return LinearHead(found.coef, found.intercept, classes=found.classes)
         ready = isinstance(head, (LinearHead, FrozenEstimator))
         return head if ready else FrozenEstimator(head)

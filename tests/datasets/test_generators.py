@@ -74,6 +74,14 @@ def test_own_means(rng):
     assert oracles.nc1_pinv(X, y) == pytest.approx(0.3, rel=1e-12)
 
 
+@pytest.mark.parametrize("imbalance", [1, 3, 7])
+def test_equal_means(rng, imbalance):
+    """What rounding leaves of their differences is not a direction."""
+    frame = np.tile(rng.normal(size=6), (4, 1))
+    with pytest.raises(ValueError, match="rows of frame are equal"):
+        make_collapsed_features(90, 4, 6, frame=frame, imbalance=imbalance)
+
+
 @pytest.mark.parametrize("rank", [1, 2, 3])
 def test_means_of_low_rank(rng, rank):
     """The span of the centred means decides, not the number of classes."""

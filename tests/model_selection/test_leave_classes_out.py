@@ -63,10 +63,10 @@ def test_rows(n_out, n_splits, test_size):
             assert np.sum(y[test] == label) == wanted
 
 
-def test_one_split_per_class():
-    found = [
-        left_out(LABELS, train) for train, _ in splits_of(LeaveClassesOut(), LABELS)
-    ]
+@pytest.mark.parametrize("random_state", [None, 0, 1])
+def test_one_split_per_class(random_state):
+    cv = LeaveClassesOut(random_state=random_state)
+    found = [left_out(LABELS, train) for train, _ in splits_of(cv, LABELS)]
     assert found == [("cat",), ("dog",), ("frog",), ("horse",), ("ship",)]
 
 
