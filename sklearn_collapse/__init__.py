@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
-    from sklearn_collapse import collapse, datasets, metrics, ood, utils, whitening
+    from sklearn_collapse import (
+        collapse,
+        datasets,
+        metrics,
+        model_selection,
+        ood,
+        utils,
+        whitening,
+    )
     from sklearn_collapse.heads import LinearHead
     from sklearn_collapse.moments import ClassMoments
     from sklearn_collapse.utils._versions import show_versions
@@ -21,7 +29,15 @@ _LAZY = {
     "LinearHead": "sklearn_collapse.heads",
     "show_versions": "sklearn_collapse.utils._versions",
 }
-_SUBPACKAGES = ("collapse", "datasets", "metrics", "ood", "utils", "whitening")
+_SUBPACKAGES = (
+    "collapse",
+    "datasets",
+    "metrics",
+    "model_selection",
+    "ood",
+    "utils",
+    "whitening",
+)
 
 __all__ = [
     "ClassMoments",
@@ -30,6 +46,7 @@ __all__ = [
     "collapse",
     "datasets",
     "metrics",
+    "model_selection",
     "ood",
     "show_versions",
     "utils",

@@ -85,7 +85,14 @@ def test_everything_is_loaded(loaded):
         member = getattr(sklearn_collapse, name)
         if hasattr(member, "__path__"):
             assert f"{PACKAGE}.{name}" in loaded
-    for name in ("collapse", "datasets", "metrics", "moments", "ood"):
+    for name in (
+        "collapse",
+        "datasets",
+        "metrics",
+        "model_selection",
+        "moments",
+        "ood",
+    ):
         assert f"{PACKAGE}.{name}" in loaded
 
 

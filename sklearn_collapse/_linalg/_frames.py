@@ -105,3 +105,12 @@ def diagonal_mask(start, block, xp):
     device = device_of(block)
     rows = xp.arange(start, start + block.shape[0], device=device)
     return rows[:, None] == xp.arange(block.shape[1], device=device)[None, :]
+
+
+def simplex_frame(n_classes, xp):
+    """Unit rows with cosines -1 / (C - 1), (C, C - 1): Helmert's contrasts, scaled."""
+    row = xp.arange(n_classes, dtype=xp.float64)[:, None]
+    column = xp.arange(1, n_classes, dtype=xp.float64)[None, :]
+    signs = xp.where(row == column, -column, xp.zeros_like(column))
+    signs = xp.where(row < column, xp.ones_like(signs), signs)
+    return signs / xp.sqrt((n_classes - 1) / n_classes * column * (column + 1))

@@ -17,6 +17,7 @@ from sklearn_collapse.metrics._means import (
 )
 from sklearn_collapse.metrics._ood import fpr_at_tpr, ood_table
 from sklearn_collapse.metrics._registry import METRICS, Metric
+from sklearn_collapse.metrics._scorers import get_scorer, get_scorer_names
 from sklearn_collapse.metrics._within import (
     CollapseWarning,
     cdnv,
@@ -33,6 +34,8 @@ __all__ = [
     "cdnv",
     "fisher_ratio",
     "fpr_at_tpr",
+    "get_scorer",
+    "get_scorer_names",
     "gnc2_uniformity",
     "gof_off_diagonal",
     "nc1_pinv",

@@ -1,14 +1,17 @@
 """Metrics of out-of-distribution scores: rank-based only."""
 
+from functools import partial
+
 import numpy as np
 from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.utils import check_consistent_length, column_or_1d
 
 from sklearn_collapse.utils._arrays import to_numpy
+from sklearn_collapse.utils._validation import check_weights
 
 
-def fpr_at_tpr(y_true, y_score, *, tpr=0.95, positive="id"):
+def fpr_at_tpr(y_true, y_score, *, tpr=0.95, positive="id", sample_weight=None):
     """False positive rate at the threshold that reaches a true positive rate.
 
     Parameters
@@ -22,6 +25,8 @@ def fpr_at_tpr(y_true, y_score, *, tpr=0.95, positive="id"):
     positive : {"id", "ood"}, default="id"
         Which rows are the positives. Papers differ: ViM, NECO and NINCO use "id",
         OpenOOD v1.5 uses "ood".
+    sample_weight : array-like of shape (n,), default=None
+        Frequencies of the rows.
 
     Returns
     -------
@@ -55,13 +60,15 @@ def fpr_at_tpr(y_true, y_score, *, tpr=0.95, positive="id"):
         raise ValueError(f"tpr must lie in (0, 1], got {tpr!r}.")
     if positive not in ("id", "ood"):
         raise ValueError(f"positive must be 'id' or 'ood', got {positive!r}.")
-    inside, score = _check_scores(y_true, y_score)
+    inside, score, weights = _check_scores(y_true, y_score, sample_weight)
     if positive == "ood":
         inside, score = ~inside, -score
-    accepted = np.sort(score[inside])[::-1]
+    order = np.argsort(-score[inside])
+    reached = np.cumsum(weights[inside][order])
     # Rounding of tpr * n must not ask for one row more than it says.
-    needed = int(np.ceil(tpr * len(accepted) * (1 - 1e-12)))
-    return float(np.mean(score[~inside] >= accepted[max(needed, 1) - 1]))
+    last = np.searchsorted(reached, tpr * reached[-1] * (1 - 1e-12))
+    accepted = score[~inside] >= score[inside][order[last]]
+    return float(np.average(accepted, weights=weights[~inside]))
 
 
 def ood_table(detectors, X_id, X_ood):
@@ -114,37 +121,62 @@ def ood_table(detectors, X_id, X_ood):
         for set_name, X in X_ood.items():
             outside = to_numpy(detector.score_samples(X))
             y_true = np.repeat([1, 0], [len(inside), len(outside)])
-            score = np.concatenate([inside, outside])
-            _check_scores(y_true, score)
-            # Only ranks count, and those of infinite scores are finite.
-            score = rankdata(score)
-            row = {
-                "detector": name,
-                "set": set_name,
-                "auroc": float(roc_auc_score(y_true, score)),
-                "aupr_in": float(average_precision_score(y_true, score)),
-                "aupr_out": float(average_precision_score(1 - y_true, -score)),
-                "fpr95_id": fpr_at_tpr(y_true, score),
-                "fpr95_ood": fpr_at_tpr(y_true, score, positive="ood"),
-            }
+            values = ood_metrics(y_true, np.concatenate([inside, outside]))
+            row = {"detector": name, "set": set_name, **values}
             table.append(row)
     return table
 
 
-def _check_scores(y_true, y_score):
-    """Check labels and scores; returns a boolean mask and float64 scores."""
+def _aupr_out(inside, score, sample_weight):
+    return average_precision_score(1 - inside, -score, sample_weight=sample_weight)
+
+
+# Functions of 1 or 0, finite scores and weights.
+OOD_METRICS = {
+    "auroc": roc_auc_score,
+    "aupr_in": average_precision_score,
+    "aupr_out": _aupr_out,
+    "fpr95_id": fpr_at_tpr,
+    "fpr95_ood": partial(fpr_at_tpr, positive="ood"),
+}
+
+
+def ood_metrics(y_true, y_score, sample_weight=None, names=tuple(OOD_METRICS)):
+    """Metrics of scores, by name; 1 marks in-distribution rows."""
+    inside, score, weights = _check_scores(y_true, y_score, sample_weight)
+    # Only ranks count, and those of infinite scores are finite.
+    arguments = inside.astype(int), rankdata(score)
+    return {
+        name: float(OOD_METRICS[name](*arguments, sample_weight=weights))
+        for name in names
+    }
+
+
+def _check_scores(y_true, y_score, sample_weight):
+    """Check labels, scores and weights; rows of zero weight are dropped.
+
+    Returns
+    -------
+    inside : ndarray of bool of shape (n,)
+    score : ndarray of float64 of shape (n,)
+    weights : ndarray of float64 of shape (n,)
+    """
     y_true = column_or_1d(to_numpy(y_true))
     score = column_or_1d(to_numpy(y_score)).astype(float)
     check_consistent_length(y_true, score)
-    bad = np.flatnonzero(np.isnan(score))
+    weights = check_weights(sample_weight, len(score))
+    if weights is None:
+        weights = np.ones(len(score))
+    bad = np.flatnonzero(np.isnan(score) & (weights > 0))
     if len(bad):
         raise ValueError(
             f"y_score contains NaN (first in row {bad[0]}): such rows have no rank."
         )
-    values = np.unique(y_true)
+    kept = weights > 0
+    values = np.unique(y_true[kept])
     if len(values) != 2 or not np.isin(values, [0, 1]).all():
         raise ValueError(
             f"y_true must hold both 1 (in-distribution) and 0, got the values "
             f"{values[:5].tolist()}."
         )
-    return y_true.astype(bool), score
+    return y_true[kept].astype(bool), score[kept], weights[kept]

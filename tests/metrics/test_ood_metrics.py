@@ -130,6 +130,32 @@ def test_errors(arguments, options, message):
         fpr_at_tpr(*arguments, **options)
 
 
+@pytest.mark.parametrize("positive", ["id", "ood"])
+@pytest.mark.parametrize("levels", [None, 2])
+def test_weights_are_frequencies(positive, levels):
+    y_true, y_score = together(*scores_of(0, 40, 60, levels))
+    weights = np.random.default_rng(1).integers(0, 4, size=len(y_true))
+    y_score[np.flatnonzero(weights == 0)[0]] = np.nan  # which does not count
+    copies = np.repeat(y_true, weights), np.repeat(y_score, weights)
+    for tpr in (0.05, 0.5, 0.95, 1.0):
+        options = {"tpr": tpr, "positive": positive}
+        found = fpr_at_tpr(y_true, y_score, sample_weight=weights, **options)
+        inside, outside = (copies[1][copies[0] == k] for k in (1, 0))
+        if positive == "ood":
+            inside, outside = -outside, -inside
+        expected = oracles.fpr_at_tpr(inside, outside, tpr)
+        assert found == pytest.approx(expected, abs=1e-12)
+        third = fpr_at_tpr(y_true, y_score, sample_weight=weights / 3, **options)
+        assert third == pytest.approx(found, abs=1e-12)
+
+
+def test_weights_that_leave_one_kind():
+    with pytest.raises(ValueError, match="must hold both"):
+        fpr_at_tpr([1, 0, 0], [3, 2, 1], sample_weight=[1, 0, 0])
+    with pytest.raises(ValueError, match="inconsistent numbers"):
+        fpr_at_tpr([1, 0, 0], [3, 2, 1], sample_weight=[1, 1])
+
+
 def test_options_are_keyword_only():
     with pytest.raises(TypeError, match="positional"):
         fpr_at_tpr([1, 0], [1, 0], 0.95)

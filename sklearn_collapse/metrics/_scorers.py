@@ -1,0 +1,252 @@
+"""The library's metrics as callables for ``scoring=``."""
+
+import inspect
+from collections.abc import Callable
+from difflib import get_close_matches
+
+from sklearn.base import is_classifier
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+
+from sklearn_collapse.heads import LinearHead, resolve_head
+from sklearn_collapse.metrics._geometry import ClassGeometry
+from sklearn_collapse.metrics._ood import OOD_METRICS, ood_metrics
+from sklearn_collapse.metrics._registry import METRICS
+from sklearn_collapse.utils._arrays import to_numpy
+from sklearn_collapse.utils._labels import encode_labels, positions, shorten
+from sklearn_collapse.utils._validation import check_weights
+
+
+def get_scorer_names():
+    """List the names that `get_scorer` knows.
+
+    Returns
+    -------
+    list of str
+        Sorted names; those of metrics where lower is better start with ``neg_``.
+
+    See Also
+    --------
+    get_scorer : The scorer of a name.
+
+    Examples
+    --------
+    >>> from sklearn_collapse.metrics import get_scorer_names
+    >>> [name for name in get_scorer_names() if "ood_au" in name]
+    ['ood_aupr_in', 'ood_aupr_out', 'ood_auroc']
+    """
+    return sorted(_scorer_signs())
+
+
+def get_scorer(name):
+    """Look up a scorer for ``scoring=``, where larger is better.
+
+    Parameters
+    ----------
+    name : str
+        ``"ood_auroc"``, ``"ood_aupr_in"``, ``"ood_aupr_out"``, ``"neg_ood_fpr95_id"``,
+        ``"neg_ood_fpr95_ood"``, or the name of a metric in ``METRICS``, with ``neg_``
+        before it where lower is better. `get_scorer_names` lists them all.
+
+    Returns
+    -------
+    callable
+        Called as ``scorer(estimator, X, y, sample_weight=None)``; returns a float.
+
+    See Also
+    --------
+    sklearn_collapse.model_selection.LeaveClassesOut : Splits for the ``ood_`` scorers.
+    sklearn_collapse.metrics.ood_table : The same metrics on given sets.
+
+    Notes
+    -----
+    ``ood_`` scorers take rows whose label is not in ``estimator.classes_`` for
+    out-of-distribution and compare the values of ``score_samples``. They raise if
+    there are none, or only such rows: use them with
+    `sklearn_collapse.model_selection.LeaveClassesOut`, and without
+    ``return_train_score``. A head or transformer that was trained on the left-out
+    classes leaks: scores are then better than on classes that are truly new.
+
+    The other scorers measure features: the output of the last transformer of a
+    Pipeline, the output of a transformer, or X itself for any other estimator. An
+    estimator that predicts or that holds metrics of its own, such as
+    `NeuralCollapseScorer`, counts as no transformer at the end of a Pipeline or alone,
+    even if it has ``transform``. Class means and scatter are those of the rows that
+    are scored. Metrics that need a head take ``head_`` of the last estimator
+    ("lda": the discriminant of the rows it was fitted on), or the last estimator
+    itself if it is a classifier.
+
+    GridSearchCV turns an error of a scorer into nan and warns; pass
+    ``error_score="raise"`` to see it.
+
+    References
+    ----------
+    .. [1] Ahmed, F., Courville, A. (2020). "Detecting Semantic Anomalies". AAAI.
+
+    Examples
+    --------
+    >>> from sklearn.model_selection import cross_val_score
+    >>> from sklearn_collapse.datasets import make_collapsed_features
+    >>> from sklearn_collapse.metrics import get_scorer
+    >>> from sklearn_collapse.model_selection import LeaveClassesOut
+    >>> from sklearn_collapse.ood import MahalanobisDetector
+    >>> X, y = make_collapsed_features(300, 3, 4, nc1=0.01, random_state=0)
+    >>> cv = LeaveClassesOut(random_state=0)
+    >>> scorer = get_scorer("ood_auroc")
+    >>> cross_val_score(MahalanobisDetector(), X, y, cv=cv, scoring=scorer)
+    array([1., 1., 1.])
+    """
+    if not isinstance(name, str):
+        raise TypeError(
+            f"name must be a string, see get_scorer_names(), got {type(name).__name__}."
+        )
+    known = _scorer_signs()
+    if name not in known:
+        close = [n for n in (f"neg_{name}", name.removeprefix("neg_")) if n in known]
+        close = close or get_close_matches(name, known, n=3)
+        hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+        raise ValueError(
+            f"{name!r} is not the name of a scorer.{hint} get_scorer_names() lists "
+            f"all of them."
+        )
+    kind = _OODScorer if _metric_name(name) in _OOD_NAMES else _FeatureScorer
+    return kind(name, known[name])
+
+
+_OOD_NAMES = {f"ood_{name}": name for name in OOD_METRICS}
+
+
+def _scorer_signs():
+    """Names of all scorers and the sign that makes larger better."""
+    lower = {name: name.startswith("ood_fpr") for name in _OOD_NAMES}
+    # A metric without a direction cannot score.
+    for name, metric in METRICS.items():
+        if metric.direction is not None:
+            lower[name] = metric.direction == "lower"
+    return {f"neg_{n}" if low else n: -1 if low else 1 for n, low in lower.items()}
+
+
+def _metric_name(name):
+    return name.removeprefix("neg_")
+
+
+class _Scorer:
+    """A metric with a name and a sign; pickles by them."""
+
+    _measure: Callable[..., float]
+
+    def __init__(self, name, sign):
+        self.name = name
+        self.sign = sign
+
+    def __call__(self, estimator, X, y=None, sample_weight=None):
+        return self.sign * self._measure(estimator, X, y, sample_weight)
+
+    def __repr__(self):
+        return f"get_scorer({self.name!r})"
+
+    def _accept_sample_weight(self):
+        """Answer what GridSearchCV asks of each scorer in a dictionary."""
+        return True
+
+
+class _OODScorer(_Scorer):
+    """Compares scores of rows of known classes with those of all other rows."""
+
+    def _measure(self, estimator, X, y, sample_weight):
+        if y is None:
+            raise ValueError(
+                f"{self.name} needs the labels of the rows, but y is None."
+            )
+        classes = self._need(estimator, "classes_", "fit it with class labels y")
+        labels, codes = encode_labels(y)
+        inside = (positions(labels, classes) >= 0)[codes]
+        weights = check_weights(sample_weight, len(inside))
+        counted = inside if weights is None else inside[weights > 0]
+        if counted.all() or not counted.any():
+            what = "only" if counted.all() else "no"
+            raise ValueError(
+                f"{self.name} compares rows of the classes in training, "
+                f"{shorten(classes)}, with rows of other classes, but y holds {what} "
+                f"labels of the former. Split with LeaveClassesOut."
+            )
+        score_samples = self._need(estimator, "score_samples", "pass a detector")
+        score = to_numpy(score_samples(X))
+        name = _OOD_NAMES[_metric_name(self.name)]
+        return ood_metrics(inside, score, weights, [name])[name]
+
+    def _need(self, estimator, attribute, remedy):
+        try:
+            return getattr(estimator, attribute)
+        except NotFittedError:
+            raise
+        except AttributeError as error:
+            raise ValueError(
+                f"{self.name} needs {attribute}, which this "
+                f"{type(estimator).__name__} lacks: {remedy}."
+            ) from error
+
+
+class _FeatureScorer(_Scorer):
+    """A collapse metric of what the transformers of an estimator put out."""
+
+    def _measure(self, estimator, X, y, sample_weight):
+        metric = METRICS[_metric_name(self.name)]
+        X, last = _features(estimator, X)
+        arguments = [X]
+        if "y" in inspect.signature(metric.function).parameters:
+            arguments.append(y)
+        if "head" in metric.needs:
+            arguments.append(self._head(last))
+        return float(metric.function(*arguments, sample_weight=sample_weight))
+
+    def _head(self, last):
+        """Head that reads the features, ready for use."""
+        head = getattr(last, "head_", None)
+        # "passthrough" has no tags to ask.
+        if head is None and hasattr(last, "predict") and is_classifier(last):
+            head = last
+        if head is None:
+            raise ValueError(
+                f"{self.name} compares the features with a head, but "
+                f"{type(last).__name__} is no classifier and has no head_. End the "
+                f"Pipeline with a classifier, or with a scorer that is given head=."
+            )
+        if isinstance(head, str):  # "lda"
+            weight = getattr(last, "class_weight", None)
+            found = resolve_head(head, ClassGeometry(last.moments_, weight))
+            return LinearHead(found.coef, found.intercept, classes=found.classes)
+        ready = isinstance(head, (LinearHead, FrozenEstimator))
+        return head if ready else FrozenEstimator(head)
+
+
+def _features(estimator, X):
+    """Output of the last transformer, and the last estimator."""
+    estimator = _unwrap(estimator)
+    if not isinstance(estimator, Pipeline):
+        return (estimator.transform(X) if _is_transformer(estimator) else X), estimator
+    *before, last = [step for _, step in estimator.steps]
+    for step in before:
+        if hasattr(step, "transform"):  # not None, "passthrough" or a sampler
+            X = step.transform(X)
+    return _features(last, X)
+
+
+def _unwrap(estimator):
+    """Estimator that a search or a frozen one stands for."""
+    while True:
+        inner = getattr(estimator, "best_estimator_", None)
+        if isinstance(estimator, FrozenEstimator):
+            inner = estimator.estimator
+        if inner is None:
+            return estimator
+        estimator = inner
+
+
+def _is_transformer(estimator):
+    """Whether an estimator at the end is there for its output."""
+    # Not hasattr, which would measure.
+    measures = inspect.getattr_static(estimator, "metrics_", None) is not None
+    predicts = hasattr(estimator, "predict")
+    return hasattr(estimator, "transform") and not (measures or predicts)
