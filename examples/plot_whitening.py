@@ -61,7 +61,8 @@ Z = whitener.transform(X)
 before = whitener.eigenvalues_
 after = np.linalg.eigvalsh(np.cov(Z.T, bias=True))
 print(f"rank {whitener.rank_} of {X.shape[1]}")
-print(f"condition before {before[0] / before[-1]:.3g}, after {after[-1] / after[0]:.6f}")
+print(f"condition before {before[0] / before[-1]:.3g}")
+print(f"condition after  {after[-1] / after[0]:.6f}")
 
 # %%
 # Every method gives the same distances between rows. What differs is how close each
