@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
-    from sklearn_collapse import collapse, datasets, metrics, ood, utils
+    from sklearn_collapse import collapse, datasets, etf, metrics, ood, utils
     from sklearn_collapse.heads import LinearHead
     from sklearn_collapse.moments import ClassMoments
     from sklearn_collapse.utils._versions import show_versions
@@ -21,7 +21,7 @@ _LAZY = {
     "LinearHead": "sklearn_collapse.heads",
     "show_versions": "sklearn_collapse.utils._versions",
 }
-_SUBPACKAGES = ("collapse", "datasets", "metrics", "ood", "utils")
+_SUBPACKAGES = ("collapse", "datasets", "etf", "metrics", "ood", "utils")
 
 __all__ = [
     "ClassMoments",
@@ -29,6 +29,7 @@ __all__ = [
     "__version__",
     "collapse",
     "datasets",
+    "etf",
     "metrics",
     "ood",
     "show_versions",

@@ -3,7 +3,7 @@
 import inspect
 from importlib import import_module
 
-_FAMILIES = ("collapse", "ood")
+_FAMILIES = ("collapse", "etf", "ood")
 
 
 def all_estimators():
@@ -19,7 +19,7 @@ def all_estimators():
     --------
     >>> from sklearn_collapse.utils import all_estimators
     >>> [name for name, _ in all_estimators()]
-    ['MahalanobisDetector', 'NeuralCollapseScorer']
+    ['ETFAligner', 'ETFAlignmentScorer', 'MahalanobisDetector', 'NeuralCollapseScorer']
     """
     found = {}
     for family in _FAMILIES:

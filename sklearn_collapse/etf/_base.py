@@ -1,0 +1,130 @@
+"""What the aligner and its scorer share: a frame, and class means aligned with it."""
+
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_collapse._base import MomentsEstimator
+from sklearn_collapse._linalg._frames import simplex_axes
+from sklearn_collapse._linalg._procrustes import Alignment, procrustes
+from sklearn_collapse.metrics._geometry import ClassGeometry, check_two_classes
+from sklearn_collapse.utils._arrays import Array, detach, is_foreign, to_numpy
+from sklearn_collapse.utils._labels import shorten
+from sklearn_collapse.utils._sklearn_private import StrOptions
+
+
+class AlignedMeans(NamedTuple):
+    """Class means, the frame, and what takes one to the other."""
+
+    centre: Array  # (d,), unweighted mean of the class means
+    means: Array  # (C, d), centred
+    frame: Array  # (C, k), centred
+    alignment: Alignment
+
+
+class FrameEstimator(MomentsEstimator):
+    """Estimator that aligns class means with a frame by Procrustes analysis."""
+
+    _parameter_constraints: dict = {
+        "frame": [StrOptions({"simplex"}), "array-like"],
+        "device": [str],
+    }
+
+    _left_by_fit = (*MomentsEstimator._left_by_fit, "_given_frame")
+
+    @property
+    def classes_(self):
+        """Labels."""
+        check_is_fitted(self, "moments_")
+        return self.moments_.classes_
+
+    @property
+    def means_(self):
+        """Class means."""
+        check_is_fitted(self, "moments_")
+        return self.moments_.means_
+
+    def _check_labels(self, y):
+        self._require_labels(y)
+        self._given_frame = check_frame(self.frame)
+        return y
+
+    def _check_moments(self, moments):
+        self._given_frame = check_frame(self.frame)
+        check_two_classes(moments.classes_)
+        check_frame_rows(self._given_frame, moments.classes_)
+
+    def _geometry(self):
+        """Geometry of the class means about their unweighted mean."""
+        return self.moments_._cached(
+            "frame geometry", lambda: ClassGeometry(self.moments_, "balanced")
+        )
+
+    def _aligned(self):
+        """Class means aligned with the frame; they must not coincide."""
+        return self.moments_._cached(
+            "aligned means", lambda: align_means(self._geometry(), self._given_frame)
+        )
+
+
+def align_means(geometry, frame):
+    """Align class means with a frame.
+
+    Parameters
+    ----------
+    geometry : ClassGeometry
+        Balanced, of class means that do not coincide.
+    frame : ndarray of shape (C, k) or None
+        Centred; None is the simplex.
+
+    Returns
+    -------
+    AlignedMeans
+    """
+    check_frame_rows(frame, geometry.moments.classes_)
+    frame = simplex_axes(geometry.n_classes) if frame is None else frame
+    frame = geometry.local(frame)
+    found = procrustes(geometry.means, geometry.between, frame, geometry.xp)
+    return AlignedMeans(geometry.mean, geometry.means, frame, found)
+
+
+def check_frame(frame):
+    """Check an argument ``frame=``.
+
+    Returns
+    -------
+    ndarray of float64 of shape (C, k) or None
+        A frame that was given, centred at the mean of its rows; None is the simplex.
+    """
+    if isinstance(frame, str):
+        return None
+    given = np.asarray(to_numpy(detach(frame)) if is_foreign(frame) else frame)
+    if given.ndim != 2 or 0 in given.shape or given.dtype.kind not in "biuf":
+        raise ValueError(
+            f"frame must be 'simplex' or numbers of shape (n_classes, k), one row per "
+            f"class, got shape {given.shape} and dtype {given.dtype}."
+        )
+    given = given.astype(float)
+    if not np.isfinite(given).all():
+        raise ValueError("frame contains NaN or infinity.")
+    centred = given - given.mean(axis=0)
+    # Once more: the first mean was rounded at the size of the rows.
+    centred -= centred.mean(axis=0)
+    rounding = max(given.shape) * np.finfo(float).eps * np.abs(given).max()
+    if np.abs(centred).max() <= rounding:
+        raise ValueError(
+            "All rows of frame are equal, which gives the classes no direction. Pass "
+            "distinct rows, or frame='simplex'."
+        )
+    return centred
+
+
+def check_frame_rows(frame, classes):
+    """Raise unless a frame has one row per class."""
+    if frame is not None and len(frame) != len(classes):
+        raise ValueError(
+            f"frame has {len(frame)} rows, but y holds {len(classes)} classes "
+            f"({shorten(classes)}): it must have one row per class, in the order of "
+            f"the sorted labels."
+        )
