@@ -45,6 +45,9 @@ class FrameEstimator(MomentsEstimator):
         check_is_fitted(self, "moments_")
         return self.moments_.means_
 
+    def _moments_options(self):
+        return {"normalize": False}
+
     def _check_labels(self, y):
         self._require_labels(y)
         self._given_frame = check_frame(self.frame)

@@ -93,6 +93,11 @@ class ETFAlignmentScorer(FrameEstimator):
     The rows of a head are centred at their mean, which changes no decision, turned by
     the R of the class means and given a scale of their own that is not negative.
 
+    A small disparity alone proves little: differences of class means that are only
+    noise are nearly orthogonal in many dimensions, so that random labels can come
+    closer to a simplex than true ones. New rows tell them apart: ``score`` is then
+    far below minus the disparity, and the alignment near 0.
+
     All is nan where class means coincide and, with a warning, where C > d + 1 classes
     have no simplex. In cross-validation pass ``cv=StratifiedKFold()``.
 
