@@ -163,6 +163,50 @@ class MomentsEstimator(BaseEstimator):
         check_same_place(self, X, self.moments_.means_, method)
         return X
 
+    def _continue_moments(self, X, y, weights):
+        """Add rows to the fitted moments, or start them."""
+        if not hasattr(self, "moments_"):
+            self.moments_ = self._new_moments()
+        elif place_of(X) != self.moments_.place:
+            check_same_place(self, X, self.moments_.means_, "partial_fit")
+        self._check_flags(self.moments_)
+        self.moments_.update(X, y, weights)
+
+    def _new_moments(self):
+        return ClassMoments(device=self.device, **self._moments_options())
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.array_api_support = True
+        return tags
+
+
+class LabelledMomentsEstimator(MomentsEstimator):
+    """Estimator that compares classes: y is required."""
+
+    @property
+    def classes_(self):
+        """Labels."""
+        check_is_fitted(self, "moments_")
+        return self.moments_.classes_
+
+    @property
+    def means_(self):
+        """Class means."""
+        check_is_fitted(self, "moments_")
+        return self.moments_.means_
+
+    def _check_labels(self, y):
+        self._require_labels(y)
+        return y
+
+    def _require_labels(self, y):
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is "
+                f"None."
+            )
+
     def _validate_labelled(self, X, y, sample_weight, method):
         """Validate labelled rows for a method of a fitted estimator.
 
@@ -182,26 +226,7 @@ class MomentsEstimator(BaseEstimator):
         X, kept, weights = drop_zero_weights(X, weights)
         return X, encode_known(y[kept], self.moments_.classes_), weights
 
-    def _require_labels(self, y):
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is "
-                f"None."
-            )
-
-    def _continue_moments(self, X, y, weights):
-        """Add rows to the fitted moments, or start them."""
-        if not hasattr(self, "moments_"):
-            self.moments_ = self._new_moments()
-        elif place_of(X) != self.moments_.place:
-            check_same_place(self, X, self.moments_.means_, "partial_fit")
-        self._check_flags(self.moments_)
-        self.moments_.update(X, y, weights)
-
-    def _new_moments(self):
-        return ClassMoments(device=self.device, **self._moments_options())
-
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.array_api_support = True
+        tags.target_tags.required = True
         return tags

@@ -5,7 +5,7 @@ import math
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_collapse._base import MomentsEstimator, unchanged_on_error
+from sklearn_collapse._base import LabelledMomentsEstimator, unchanged_on_error
 from sklearn_collapse._linalg._rows import class_distances, class_metric
 from sklearn_collapse.collapse._held_out import held_out_metric, held_out_weights
 from sklearn_collapse.heads import check_head, fitted_head, resolve_head
@@ -40,7 +40,7 @@ _MAX_SCATTER = 2**25
 
 
 class NeuralCollapseScorer(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, MomentsEstimator
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, LabelledMomentsEstimator
 ):
     """Measure how far labelled features have collapsed.
 
@@ -300,18 +300,6 @@ class NeuralCollapseScorer(
         return dict(self.moments_._cached(key, self._measure))
 
     @property
-    def classes_(self):
-        """Labels."""
-        check_is_fitted(self, "moments_")
-        return self.moments_.classes_
-
-    @property
-    def means_(self):
-        """Class means."""
-        check_is_fitted(self, "moments_")
-        return self.moments_.means_
-
-    @property
     def rank_(self):
         """Rank of the within-class covariance."""
         check_is_fitted(self, "moments_")
@@ -400,6 +388,5 @@ class NeuralCollapseScorer(
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

@@ -8,7 +8,6 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_collapse._linalg._rows import affine_rows
 from sklearn_collapse.etf._base import FrameEstimator
 from sklearn_collapse.utils._arrays import Rows, namespace
-from sklearn_collapse.utils._sklearn_private import fit_context
 from sklearn_collapse.utils._validation import check_features, check_same_place
 
 
@@ -106,47 +105,6 @@ class ETFAligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FrameEstimat
         self.frame = frame
         self.scaling = scaling
         self.device = device
-
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
-        """Align the class means of labelled rows with the frame.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-            Features, of any array library.
-        y : array-like of shape (n,)
-            Labels, at least two classes; at most d + 1 for the simplex.
-        sample_weight : array-like of shape (n,), default=None
-            Frequencies of the rows.
-
-        Returns
-        -------
-        self : object
-            Fitted aligner.
-        """
-        return self._fit_rows(X, y, sample_weight)
-
-    @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None):
-        """Add labelled rows to the moments.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-            Features, of the library of the rows before them.
-        y : array-like of shape (n,)
-            Labels; new classes may appear.
-        sample_weight : array-like of shape (n,), default=None
-            Frequencies of the rows.
-
-        Returns
-        -------
-        self : object
-            The aligner. Whether the class means can be aligned is found when the
-            alignment is first used.
-        """
-        return self._add_rows(X, y, sample_weight)
 
     def transform(self, X):
         """Compute coordinates in the frame, s (x - centre) R.
@@ -260,6 +218,5 @@ class ETFAligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FrameEstimat
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

@@ -3,15 +3,14 @@
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
-from sklearn_collapse._base import MomentsEstimator
+from sklearn_collapse._base import LabelledMomentsEstimator
 from sklearn_collapse._linalg._frames import simplex_axes
 from sklearn_collapse._linalg._procrustes import Alignment, procrustes
 from sklearn_collapse.metrics._geometry import ClassGeometry, check_two_classes
 from sklearn_collapse.utils._arrays import Array, detach, is_foreign, to_numpy
 from sklearn_collapse.utils._labels import shorten
-from sklearn_collapse.utils._sklearn_private import StrOptions
+from sklearn_collapse.utils._sklearn_private import StrOptions, fit_context
 
 
 class AlignedMeans(NamedTuple):
@@ -23,7 +22,7 @@ class AlignedMeans(NamedTuple):
     alignment: Alignment
 
 
-class FrameEstimator(MomentsEstimator):
+class FrameEstimator(LabelledMomentsEstimator):
     """Estimator that aligns class means with a frame by Procrustes analysis."""
 
     _parameter_constraints: dict = {
@@ -31,27 +30,55 @@ class FrameEstimator(MomentsEstimator):
         "device": [str],
     }
 
-    _left_by_fit = (*MomentsEstimator._left_by_fit, "_given_frame")
+    _left_by_fit = (*LabelledMomentsEstimator._left_by_fit, "_given_frame")
 
-    @property
-    def classes_(self):
-        """Labels."""
-        check_is_fitted(self, "moments_")
-        return self.moments_.classes_
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, sample_weight=None):
+        """Align the class means of labelled rows with the frame.
 
-    @property
-    def means_(self):
-        """Class means."""
-        check_is_fitted(self, "moments_")
-        return self.moments_.means_
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Features, of any array library.
+        y : array-like of shape (n,)
+            Labels, at least two classes.
+        sample_weight : array-like of shape (n,), default=None
+            Frequencies of the rows.
+
+        Returns
+        -------
+        self : object
+            Fitted estimator.
+        """
+        return self._fit_rows(X, y, sample_weight)
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def partial_fit(self, X, y, sample_weight=None):
+        """Add labelled rows to the moments.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Features, of the library of the rows before them.
+        y : array-like of shape (n,)
+            Labels; new classes may appear.
+        sample_weight : array-like of shape (n,), default=None
+            Frequencies of the rows.
+
+        Returns
+        -------
+        self : object
+            The estimator. Whether the class means can be aligned is found when the
+            alignment is first used.
+        """
+        return self._add_rows(X, y, sample_weight)
 
     def _moments_options(self):
         return {"normalize": False}
 
     def _check_labels(self, y):
-        self._require_labels(y)
         self._given_frame = check_frame(self.frame)
-        return y
+        return super()._check_labels(y)
 
     def _check_moments(self, moments):
         self._given_frame = check_frame(self.frame)

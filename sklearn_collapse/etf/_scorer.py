@@ -21,7 +21,6 @@ from sklearn_collapse.utils._labels import encode_labels
 from sklearn_collapse.utils._sklearn_private import (
     HasMethods,
     StrOptions,
-    fit_context,
 )
 
 # What score may return, and whether less is better aligned.
@@ -131,46 +130,6 @@ class ETFAlignmentScorer(FrameEstimator):
         self.head = head
         self.criterion = criterion
         self.device = device
-
-    @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None):
-        """Gather the moments of labelled rows.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-            Features, of any array library.
-        y : array-like of shape (n,)
-            Labels, at least two classes.
-        sample_weight : array-like of shape (n,), default=None
-            Frequencies of the rows.
-
-        Returns
-        -------
-        self : object
-            Fitted scorer.
-        """
-        return self._fit_rows(X, y, sample_weight)
-
-    @fit_context(prefer_skip_nested_validation=False)
-    def partial_fit(self, X, y, sample_weight=None):
-        """Add labelled rows to the moments.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-            Features, of the library of the rows before them.
-        y : array-like of shape (n,)
-            Labels; new classes may appear.
-        sample_weight : array-like of shape (n,), default=None
-            Frequencies of the rows.
-
-        Returns
-        -------
-        self : object
-            The scorer.
-        """
-        return self._add_rows(X, y, sample_weight)
 
     def score(self, X, y=None, sample_weight=None):
         """Measure the criterion on new rows, signed so that larger is better.
@@ -292,11 +251,6 @@ class ETFAlignmentScorer(FrameEstimator):
         if self.head_ is not None:
             values |= head_metrics(self._head_rows(), aligned, xp)
         return values
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
-        return tags
 
 
 def alignment_metrics(means, rounding, aligned, xp, here=None):
