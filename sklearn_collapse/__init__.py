@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sklearn_collapse import (
         collapse,
         datasets,
+        etf,
         metrics,
         model_selection,
         ood,
@@ -32,6 +33,7 @@ _LAZY = {
 _SUBPACKAGES = (
     "collapse",
     "datasets",
+    "etf",
     "metrics",
     "model_selection",
     "ood",
@@ -45,6 +47,7 @@ __all__ = [
     "__version__",
     "collapse",
     "datasets",
+    "etf",
     "metrics",
     "model_selection",
     "ood",

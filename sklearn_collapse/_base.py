@@ -7,7 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_collapse.moments import ClassMoments
 from sklearn_collapse.utils._arrays import place_of
-from sklearn_collapse.utils._labels import as_label_array
+from sklearn_collapse.utils._labels import as_label_array, encode_known
 from sklearn_collapse.utils._sklearn_private import fit_context
 from sklearn_collapse.utils._validation import (
     check_lengths,
@@ -54,6 +54,13 @@ class MomentsEstimator(BaseEstimator):
     def _learn_from_rows(self, X, y, weights):
         """Learn, in ``fit`` alone, what the moments do not hold."""
 
+    def _learn_without_rows(self, y):
+        """Learn the same as far as it goes, in ``partial_fit`` and ``fit_moments``.
+
+        ``y`` holds the labels that are new: looking at ``moments_`` here would gather
+        every small block at once.
+        """
+
     def _fit_rows(self, X, y, sample_weight):
         """Gather the moments of all rows."""
         with unchanged_on_error(self):
@@ -74,6 +81,7 @@ class MomentsEstimator(BaseEstimator):
                 X, self._check_labels(y), sample_weight, reset=first, min_samples=1
             )
             self._continue_moments(X, y, weights)
+            self._learn_without_rows(y)
             for name in self._void_after_update:
                 if hasattr(self, name):
                     delattr(self, name)
@@ -106,6 +114,7 @@ class MomentsEstimator(BaseEstimator):
             if moments.feature_names_ is not None:
                 self.feature_names_in_ = moments.feature_names_
             self._check_moments(self.moments_)
+            self._learn_without_rows(moments.classes_)
         return self
 
     @property
@@ -169,4 +178,55 @@ class MomentsEstimator(BaseEstimator):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.array_api_support = True
+        return tags
+
+
+class LabelledMomentsEstimator(MomentsEstimator):
+    """Estimator that compares classes: y is required."""
+
+    @property
+    def classes_(self):
+        """Labels."""
+        check_is_fitted(self, "moments_")
+        return self.moments_.classes_
+
+    @property
+    def means_(self):
+        """Class means."""
+        check_is_fitted(self, "moments_")
+        return self.moments_.means_
+
+    def _check_labels(self, y):
+        self._require_labels(y)
+        return y
+
+    def _require_labels(self, y):
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is "
+                f"None."
+            )
+
+    def _validate_labelled(self, X, y, sample_weight, method):
+        """Validate labelled rows for a method of a fitted estimator.
+
+        Returns
+        -------
+        X : array of shape (n, d)
+            Rows of zero weight are dropped.
+        codes : ndarray of int of shape (n,)
+            Positions of the labels in the fitted classes.
+        weights : ndarray of shape (n,) or None
+        """
+        X = self._validate_rows(X, method)
+        self._require_labels(y)
+        y = as_label_array(y)
+        check_lengths(X, y)
+        weights = check_weights(sample_weight, X.shape[0])
+        X, kept, weights = drop_zero_weights(X, weights)
+        return X, encode_known(y[kept], self.moments_.classes_), weights
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
         return tags

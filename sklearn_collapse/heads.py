@@ -250,10 +250,7 @@ class ResolvedHead(NamedTuple):
     def rows_of(self, classes):
         """Weights in the order of the data's classes; extra rows are dropped."""
         if self.coef is None:
-            raise ValueError(
-                f"{type(self.estimator).__name__} has no coef_: a metric that compares "
-                f"weights with class means needs a linear head."
-            )
+            raise _no_weights(self.estimator)
         index = positions(classes, self.classes)
         xp = namespace(self.coef)
         return xp.take(self.coef, as_like(index, self.coef), axis=0)
@@ -350,8 +347,11 @@ def resolve_head(head, geometry):
     return ResolvedHead(known, as_like(coef, means), as_like(intercept, means), decides)
 
 
-def check_head(head, classes, n_features):
-    """Raise if a fitted head lacks classes of the data or reads other features."""
+def check_head(head, classes, n_features, *, linear=False):
+    """Raise if a fitted head lacks classes of the data or reads other features.
+
+    With ``linear`` also if it has no weights to compare with class means.
+    """
     if head is None or isinstance(head, str):
         return
     known = head.classes_
@@ -363,10 +363,19 @@ def check_head(head, classes, n_features):
             f"LinearHead(coef, intercept, classes=…)."
         )
     coef = _coef(head)
+    if coef is None and linear:
+        raise _no_weights(head)
     if coef is not None:
         check_coef(coef, n_features)
         if _is_plain(head):
             head.intercept_  # noqa: B018  raises if it does not fit
+
+
+def _no_weights(head):
+    return ValueError(
+        f"{type(head).__name__} has no coef_: a metric that compares weights with "
+        f"class means needs a linear head."
+    )
 
 
 def _is_plain(head):

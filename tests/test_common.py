@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.estimator_checks import check_estimator
 
 from sklearn_collapse.collapse import NeuralCollapseScorer
+from sklearn_collapse.etf import ETFAligner, ETFAlignmentScorer
 from sklearn_collapse.metrics import CollapseWarning
 from sklearn_collapse.ood import MahalanobisDetector
 from sklearn_collapse.utils import all_estimators
@@ -20,6 +21,10 @@ INSTANCES = [
     NeuralCollapseScorer(),
     NeuralCollapseScorer("nc4_agreement", head="lda", class_weight="balanced"),
     NeuralCollapseScorer("cdnv", metrics=["cdnv", "nc2_etf_error"]),
+    ETFAligner(),
+    ETFAligner(scaling=False),
+    ETFAlignmentScorer(),
+    ETFAlignmentScorer(head="lda", criterion="alignment_mean"),
     MahalanobisDetector(),
     MahalanobisDetector(relative=True, normalize=True),
     MahalanobisDetector(shrinkage="ledoit_wolf", floor=0.01),

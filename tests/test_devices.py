@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from sklearn_collapse.collapse import NeuralCollapseScorer
+from sklearn_collapse.etf import ETFAligner, ETFAlignmentScorer
 from sklearn_collapse.ood import MahalanobisDetector
 
 strict = pytest.importorskip("array_api_strict")
@@ -66,3 +67,20 @@ def test_detector(rows, small_blocks, options):
     assert_allclose(np.asarray(found), expected, rtol=1e-4, atol=1e-4)
     with pytest.raises(ValueError, match="same namespace and the same device"):
         detector.predict(strict.asarray(X))
+
+
+def test_alignment(rows, small_blocks):
+    X, y = rows
+    elsewhere = strict.asarray(X, device=OTHER)
+    aligner = ETFAligner().fit(elsewhere, y % 6)
+    expected = ETFAligner().fit(X, y % 6).transform(X)
+    found = aligner.transform(elsewhere)
+    back = aligner.inverse_transform(found)
+    assert found.device == back.device == aligner.rotation_.device == OTHER
+    assert_allclose(np.asarray(found.to_device(DEFAULT)), expected, atol=1e-5)
+    scorer = ETFAlignmentScorer(head="lda").fit(elsewhere, y % 6)
+    assert scorer.cosines_.device == OTHER
+    expected = ETFAlignmentScorer(head="lda").fit(X, y % 6).metrics_
+    for name, value in scorer.metrics_.items():
+        assert_allclose(value, expected[name], rtol=1e-9)
+    assert_allclose(scorer.score(elsewhere, y % 6), -expected["disparity"], rtol=1e-9)

@@ -1,11 +1,31 @@
-"""Gram matrices and cosines of class means, in row blocks.
+"""Gram matrices and cosines of class means, in row blocks, and ideal frames.
 
-C classes have C^2 pairs: nothing here holds more than a block of them at a time.
+C classes have C^2 pairs: nothing but an ideal frame holds more than a block of them
+at a time.
 """
 
 import math
 
+import numpy as np
+from scipy.linalg import helmert
+
 from sklearn_collapse.utils._arrays import block_rows, device_of, fill, slices
+
+
+def simplex_frame(n_classes):
+    """Coordinates of a simplex equiangular tight frame in its C - 1 dimensions.
+
+    Rows are unit, sum to zero and have cosines -1 / (C - 1); a NumPy array of shape
+    (C, C - 1). The first class lies along the first axis, each further one opens an
+    axis more.
+    """
+    return math.sqrt(n_classes / (n_classes - 1)) * helmert(n_classes).T
+
+
+def simplex_axes(n_classes):
+    """The same frame among C axes, one per class: sqrt(C / (C - 1)) (I - 1 1^T / C)."""
+    root = math.sqrt(n_classes / (n_classes - 1))
+    return root * (np.eye(n_classes) - 1 / n_classes)
 
 
 def gram_blocks(a, b, xp):
@@ -105,12 +125,3 @@ def diagonal_mask(start, block, xp):
     device = device_of(block)
     rows = xp.arange(start, start + block.shape[0], device=device)
     return rows[:, None] == xp.arange(block.shape[1], device=device)[None, :]
-
-
-def simplex_frame(n_classes, xp):
-    """Unit rows with cosines -1 / (C - 1), (C, C - 1): Helmert's contrasts, scaled."""
-    row = xp.arange(n_classes, dtype=xp.float64)[:, None]
-    column = xp.arange(1, n_classes, dtype=xp.float64)[None, :]
-    signs = xp.where(row == column, -column, xp.zeros_like(column))
-    signs = xp.where(row < column, xp.ones_like(signs), signs)
-    return signs / xp.sqrt((n_classes - 1) / n_classes * column * (column + 1))

@@ -5,7 +5,7 @@ import math
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_collapse._base import MomentsEstimator, unchanged_on_error
+from sklearn_collapse._base import LabelledMomentsEstimator, unchanged_on_error
 from sklearn_collapse._linalg._rows import class_distances, class_metric
 from sklearn_collapse.collapse._held_out import held_out_metric, held_out_weights
 from sklearn_collapse.heads import check_head, fitted_head, resolve_head
@@ -23,16 +23,11 @@ from sklearn_collapse.metrics._registry import (
 )
 from sklearn_collapse.moments import ClassMoments
 from sklearn_collapse.utils._arrays import Rows, namespace
-from sklearn_collapse.utils._labels import as_label_array, encode_known, encode_labels
+from sklearn_collapse.utils._labels import encode_labels
 from sklearn_collapse.utils._sklearn_private import (
     HasMethods,
     StrOptions,
     fit_context,
-)
-from sklearn_collapse.utils._validation import (
-    check_lengths,
-    check_weights,
-    drop_zero_weights,
 )
 
 # Metrics of the class means alone cannot change on new rows.
@@ -45,7 +40,7 @@ _MAX_SCATTER = 2**25
 
 
 class NeuralCollapseScorer(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, MomentsEstimator
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, LabelledMomentsEstimator
 ):
     """Measure how far labelled features have collapsed.
 
@@ -277,19 +272,14 @@ class NeuralCollapseScorer(
         float
             The criterion, negated where lower is more collapsed.
         """
-        X = self._validate_rows(X, "score")
-        self._require_labels(y)
+        check_is_fitted(self, "moments_")
         if self.criterion not in _CRITERIA:
             raise ValueError(
                 f"criterion must be one of {sorted(_CRITERIA)}, got "
                 f"{self.criterion!r}: other metrics do not change on new rows."
             )
         check_two_classes(self.classes_)
-        y = as_label_array(y)
-        check_lengths(X, y)
-        weights = check_weights(sample_weight, X.shape[0])
-        X, kept, weights = drop_zero_weights(X, weights)
-        codes = encode_known(y[kept], self.classes_)
+        X, codes, weights = self._validate_labelled(X, y, sample_weight, "score")
         name = self.criterion
         if name in ROW_METRICS:
             weights = held_out_weights(self._geometry(), codes, weights)
@@ -308,18 +298,6 @@ class NeuralCollapseScorer(
         check_is_fitted(self, "moments_")
         key = ("metrics", self.class_weight, tuple(self._wanted()))
         return dict(self.moments_._cached(key, self._measure))
-
-    @property
-    def classes_(self):
-        """Labels."""
-        check_is_fitted(self, "moments_")
-        return self.moments_.classes_
-
-    @property
-    def means_(self):
-        """Class means."""
-        check_is_fitted(self, "moments_")
-        return self.moments_.means_
 
     @property
     def rank_(self):
@@ -408,15 +386,7 @@ class NeuralCollapseScorer(
             missing = "a head with coef_"
         raise ValueError(f"{name} needs {missing}.")
 
-    def _require_labels(self, y):
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is "
-                f"None."
-            )
-
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

@@ -172,7 +172,7 @@ def _class_means(frame, n_classes, n_features, rng):
                 f"{n_classes - 1}, got {n_features}. Pass other class means as frame."
             )
         turn, _ = np.linalg.qr(rng.standard_normal((n_features, n_classes - 1)))
-        return simplex_frame(n_classes, np) @ turn.T
+        return simplex_frame(n_classes) @ turn.T
     means = np.asarray(frame, dtype=float)
     if means.shape != (n_classes, n_features) or not np.isfinite(means).all():
         raise ValueError(

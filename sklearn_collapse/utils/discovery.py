@@ -3,7 +3,7 @@
 import inspect
 from importlib import import_module
 
-_FAMILIES = ("collapse", "ood", "whitening")
+_FAMILIES = ("collapse", "etf", "ood", "whitening")
 
 
 def all_estimators():

@@ -250,7 +250,7 @@ def check_failed_fit_changes_nothing(estimator):
 def check_unfitted(estimator):
     """Methods and fitted properties of an unfitted estimator raise NotFittedError."""
     X, _ = labelled_rows()
-    for name in (*_ROW_METHODS, "predict", "calibrate"):
+    for name in (*_ROW_METHODS, "inverse_transform", "predict", "calibrate", "score"):
         if hasattr(estimator, name):
             _expect(NotFittedError, "not fitted", getattr(estimator, name), X)
     for name, member in inspect.getmembers(type(estimator)):
@@ -277,6 +277,9 @@ def check_degenerate_features(estimator):
         ("one row per class", X[:9], np.arange(9)),
         ("more classes than features", X, np.arange(len(X)) % 40),
     ):
+        if _lacks_simplex(estimator, rows, labels):
+            _expect(ValueError, "n_features=", clone(estimator).fit, rows, labels)
+            continue
         fitted = clone(estimator).fit(rows, labels)
         for name, values in _results(fitted, rows).items():
             assert np.isfinite(values).all(), f"{name} is not finite: {what}"
@@ -335,8 +338,20 @@ def _needs_rows(estimator):
     return getattr(estimator, "shrinkage", None) == "ledoit_wolf"
 
 
+def _lacks_simplex(estimator, X, y):
+    """Whether rows are to be turned onto a simplex, which more classes do not have."""
+    turns = hasattr(estimator, "transform") and hasattr(estimator, "frame")
+    if not turns or not isinstance(estimator.frame, str):
+        return False
+    return len(np.unique(y)) > X.shape[1] + 1
+
+
 def _first(fitted):
-    return next(getattr(fitted, name) for name in _ROW_METHODS if hasattr(fitted, name))
+    """First method that takes rows; of a scorer without any, its score."""
+    for name in _ROW_METHODS:
+        if hasattr(fitted, name):
+            return getattr(fitted, name)
+    return lambda X: fitted.score(X, labelled_rows()[1])
 
 
 def _results(fitted, X):

@@ -1,0 +1,122 @@
+"""Procrustes alignment of class means with a frame, and how far it is from exact.
+
+With A the centred class means in rows and B the centred frame, R minimises
+||s A R - B||_F. It is the partial isometry U V^T of the singular vectors of A^T B whose
+singular values are not zero. Centred rows always leave a null direction; completing R
+there would turn it at the whim of the solver, while U V^T is unique, also where
+singular values are equal, as all those of a perfect frame are.
+"""
+
+from typing import NamedTuple
+
+from sklearn_collapse._linalg._frames import unit_means
+from sklearn_collapse.utils._arrays import Array
+
+
+class Alignment(NamedTuple):
+    """Rotation and scale that take centred class means to a frame."""
+
+    rotation: Array  # (d, k), a partial isometry
+    scale: float
+    disparity: float
+    rank: int  # of the rotation
+
+
+def procrustes(means, thin, frame, xp):
+    """Rotation, scale and disparity of class means and a frame.
+
+    Parameters
+    ----------
+    means : array of shape (C, d)
+        Centred.
+    thin : tuple (U, s, Vt)
+        Thin singular value decomposition of the means, or of a multiple of them, only
+        the directions that count; at least one.
+    frame : array of shape (C, k)
+        Centred, not zero.
+
+    Returns
+    -------
+    Alignment
+    """
+    left, values, right = thin
+    # A^T B = Vt^T core: its singular values without a d x k decomposition.
+    core = values[:, None] * xp.matmul(xp.matrix_transpose(left), frame)
+    inner, sigma, outer = xp.linalg.svd(core, full_matrices=False)
+    size = max(*means.shape, frame.shape[1])
+    largest = values[0] * xp.max(xp.linalg.svdvals(frame))
+    # What rounding leaves of a direction that the means and the frame do not share.
+    rounding = size * float(xp.finfo(xp.float64).eps) * largest
+    kept = xp.nonzero(sigma > rounding)[0]
+    turned = xp.matmul(xp.matrix_transpose(right), xp.take(inner, kept, axis=1))
+    rotation = xp.matmul(turned, xp.take(outer, kept, axis=0))
+    scale = best_scale(means, rotation, frame, xp)
+    size = mean_square(frame, xp)
+    disparity = min(misfit(means, rotation, scale, frame, size, xp), 1.0)
+    return Alignment(rotation, scale, disparity, kept.shape[0])
+
+
+def best_scale(points, rotation, frame, xp):
+    """Factor, not negative, that brings rotated points closest to the frame."""
+    along = float(xp.sum(xp.matmul(points, rotation) * frame))
+    return max(along, 0.0) / float(xp.sum(points * points))
+
+
+def misfit(points, rotation, scale, frame, size, xp):
+    """Mean squared distance of scaled, rotated points from rows of a frame.
+
+    (||s A R - B||^2 + ||s A (I - R R^T)||^2) / ||B||^2: what the rotation leaves out
+    of the points counts as missed. With the best scale this is the disparity
+    1 - (sum of singular values)^2 / (||A||^2 ||B||^2), which as a difference would
+    lose all its digits near 0.
+
+    Parameters
+    ----------
+    points : array of shape (m, d)
+        Centred.
+    rotation : array of shape (d, k)
+    scale : float
+    frame : array of shape (m, k)
+        The rows that belong to the points.
+    size : float
+        The unit: `mean_square` of the whole frame.
+    """
+    points = scale * points
+    turned = xp.matmul(points, rotation)
+    outside = points - xp.matmul(turned, xp.matrix_transpose(rotation))
+    return (mean_square(turned - frame, xp) + mean_square(outside, xp)) / size
+
+
+def mean_square(rows, xp):
+    """Mean squared norm of rows."""
+    return float(xp.sum(rows * rows)) / rows.shape[0]
+
+
+def unit_vertices(frame, xp):
+    """Rows of a frame divided by their norms; a row that is rounding becomes zero."""
+    largest = float(xp.max(xp.vecdot(frame, frame))) ** 0.5
+    eps = float(xp.finfo(xp.float64).eps)
+    return unit_means(frame, max(frame.shape) * eps * largest, xp)
+
+
+def own_cosines(points, rounding, rotation, vertices, xp):
+    """Cosine of each rotated point with its own vertex, (C,).
+
+    Parameters
+    ----------
+    points : array of shape (C, d)
+        Centred.
+    rounding : float or array of shape (C, 1)
+        Norm below which a point is rounding; its cosine is 0.
+    rotation : array of shape (d, k)
+    vertices : array of shape (C, k)
+        Unit rows.
+    """
+    turned = xp.matmul(unit_means(points, rounding, xp), rotation)
+    return xp.clip(xp.vecdot(turned, vertices), -1.0, 1.0)
+
+
+def all_cosines(points, rounding, rotation, vertices, xp):
+    """Cosine of each rotated point with each vertex, (C, C); see `own_cosines`."""
+    turned = xp.matmul(unit_means(points, rounding, xp), rotation)
+    return xp.clip(xp.matmul(turned, xp.matrix_transpose(vertices)), -1.0, 1.0)

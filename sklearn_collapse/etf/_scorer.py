@@ -1,0 +1,303 @@
+"""How well class means, and a head, align with an ideal frame."""
+
+import math
+
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_collapse._linalg._procrustes import (
+    all_cosines,
+    best_scale,
+    mean_square,
+    misfit,
+    own_cosines,
+    unit_vertices,
+)
+from sklearn_collapse.etf._base import FrameEstimator
+from sklearn_collapse.heads import check_head, fitted_head, resolve_head
+from sklearn_collapse.metrics._geometry import ClassGeometry
+from sklearn_collapse.metrics._means import simplex_exists
+from sklearn_collapse.moments import ClassMoments
+from sklearn_collapse.utils._labels import encode_labels
+from sklearn_collapse.utils._sklearn_private import (
+    HasMethods,
+    StrOptions,
+)
+
+# What score may return, and whether less is better aligned.
+_CRITERIA = {"disparity": True, "alignment_mean": False, "alignment_min": False}
+
+
+class ETFAlignmentScorer(FrameEstimator):
+    """Measure how close class means are to an ideal frame.
+
+    Procrustes analysis finds the rotation and the scale that bring the class means
+    onto the frame; what is left tells how far they are from it, in all and class by
+    class. With a head, its weights are held against the frame under the same rotation.
+
+    Parameters
+    ----------
+    frame : "simplex" or array-like of shape (C, k), default="simplex"
+        Ideal class means, row c for the c-th of the sorted labels, as in `ETFAligner`.
+    head : {None, "lda"} or classifier, default=None
+        A linear head. "lda" is the linear discriminant of the same moments; a
+        `LinearHead` or a ``FrozenEstimator`` is used as it is; any other classifier
+        is cloned and fitted on the same rows. Rows are matched by class label.
+    criterion : {"disparity", "alignment_mean", "alignment_min"}, default="disparity"
+        What ``score`` returns.
+    device : str, default="auto"
+        Where NumPy rows are worked on: "auto", "cpu" or a torch device. Arrays of
+        other libraries are worked on where they are.
+
+    Attributes
+    ----------
+    metrics_ : dict of str to float
+        "disparity", in [0, 1], lower is better; "alignment_mean", "alignment_std" and
+        "alignment_min" of ``class_alignment_``; with a head "head_disparity" and
+        "head_alignment_mean", the same for its rows. Computed on first access.
+    class_alignment_ : array of shape (C,)
+        Cosine of each class mean with its own vertex, in [-1, 1], higher is better.
+    cosines_ : array of shape (C, C)
+        Cosines of class means (rows) with vertices (columns).
+    classes_ : ndarray of shape (C,)
+        Labels.
+    means_ : array of shape (C, d)
+        Class means.
+    rank_ : int
+        Rank of the rotation; 0 where nothing can be aligned.
+    moments_ : ClassMoments
+        Fitted state.
+    head_ : {None, "lda"} or classifier
+        Fitted head.
+    device_ : str
+        Device on which the moments were gathered.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Column names, if X had any.
+
+    See Also
+    --------
+    ETFAligner : The rotation itself, and rows in the frame's coordinates.
+    sklearn_collapse.metrics.nc2_etf_error : Distance of the Gram matrices, which
+        weighs classes by their rows unless they are balanced.
+
+    Notes
+    -----
+    With R, s and the disparity of `ETFAligner`, class means a_c about their unweighted
+    mean and vertices b_c about theirs, a cosine is a_i R b_j / (||a_i|| ||b_j||). The
+    norm of a_i is that before the rotation: what the rotation leaves out counts as
+    misaligned. It is 0 where a class mean or a vertex lies in the centre. Means and
+    deviations over classes are unweighted, normaliser C.
+
+    The rows of a head are centred at their mean, which changes no decision, turned by
+    the R of the class means and given a scale of their own that is not negative.
+
+    A small disparity alone proves little: differences of class means that are only
+    noise are nearly orthogonal in many dimensions, so that random labels can come
+    closer to a simplex than true ones. New rows tell them apart: ``score`` is then
+    far below minus the disparity, and the alignment near 0.
+
+    All is nan where class means coincide and, with a warning, where C > d + 1 classes
+    have no simplex. In cross-validation pass ``cv=StratifiedKFold()``.
+
+    References
+    ----------
+    .. [1] Papyan, V., Han, X. Y., Donoho, D. L. (2020). "Prevalence of neural collapse
+       during the terminal phase of deep learning training". PNAS 117(40).
+
+    Examples
+    --------
+    >>> from sklearn_collapse.datasets import load_cifar8_features
+    >>> from sklearn_collapse.etf import ETFAlignmentScorer
+    >>> data = load_cifar8_features()
+    >>> scorer = ETFAlignmentScorer(head=data.head).fit(data.data, data.target)
+    >>> round(scorer.metrics_["disparity"], 2)
+    0.22
+    >>> round(scorer.score(data.X_test, data.y_test), 2)
+    -0.23
+    """
+
+    _parameter_constraints: dict = {
+        **FrameEstimator._parameter_constraints,
+        "head": [None, StrOptions({"lda"}), HasMethods(["fit", "predict"])],
+        "criterion": [StrOptions(set(_CRITERIA))],
+    }
+
+    def __init__(
+        self, frame="simplex", *, head=None, criterion="disparity", device="auto"
+    ):
+        self.frame = frame
+        self.head = head
+        self.criterion = criterion
+        self.device = device
+
+    def score(self, X, y=None, sample_weight=None):
+        """Measure the criterion on new rows, signed so that larger is better.
+
+        The class means of the new rows are held against the frame under the fitted
+        centre, rotation and scale; classes without new rows are left out. On the rows
+        that were fitted this is plus or minus ``metrics_[criterion]``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Features.
+        y : array-like of shape (n,)
+            Labels, all seen in fit.
+        sample_weight : array-like of shape (n,), default=None
+            Frequencies of the rows.
+
+        Returns
+        -------
+        float
+            The criterion; the disparity is negated, and may exceed 1 here.
+        """
+        X, codes, weights = self._validate_labelled(X, y, sample_weight, "score")
+        if self.criterion not in _CRITERIA:
+            raise ValueError(
+                f"criterion must be one of {sorted(_CRITERIA)}, got {self.criterion!r}."
+            )
+        aligned = self._aligned_if_any()
+        if aligned is None:
+            return math.nan
+        geometry = self._geometry()
+        xp = geometry.xp
+        new = ClassMoments.from_arrays(X, codes, weights, device=self.device)
+        here = geometry.local(new.classes_)
+        values = alignment_metrics(
+            new.means_ - aligned.centre,
+            xp.take(geometry.mean_rounding, here, axis=0),
+            aligned,
+            xp,
+            here,
+        )
+        value = values[self.criterion]
+        return -value if _CRITERIA[self.criterion] else value
+
+    @property
+    def metrics_(self):
+        """Value of each metric."""
+        check_is_fitted(self, "moments_")
+        return dict(self.moments_._cached("alignment metrics", self._measure))
+
+    @property
+    def class_alignment_(self):
+        """Cosine of each class mean with its own vertex."""
+        return self._cosines(own_cosines, 1)
+
+    @property
+    def cosines_(self):
+        """Cosines of class means with vertices."""
+        return self._cosines(all_cosines, 2)
+
+    @property
+    def rank_(self):
+        """Rank of the rotation."""
+        check_is_fitted(self, "moments_")
+        aligned = self._aligned_if_any()
+        return 0 if aligned is None else aligned.alignment.rank
+
+    _left_by_fit = (*FrameEstimator._left_by_fit, "head_")
+
+    def _learn_from_rows(self, X, y, weights):
+        self.head_ = fitted_head(self.head, (X, y, weights))
+        self._check_head(y)
+
+    def _learn_without_rows(self, y):
+        self.head_ = fitted_head(self.head)
+        self._check_head(y)
+
+    def _check_head(self, y):
+        classes = encode_labels(y)[0]
+        check_head(self.head_, classes, self.n_features_in_, linear=True)
+
+    def _head_rows(self):
+        """Weights of the head, one row per class."""
+        # With the weights of the rows, which the linear discriminant needs.
+        geometry = ClassGeometry(self.moments_)
+        return resolve_head(self.head_, geometry).rows_of(self.classes_)
+
+    def _aligned_if_any(self):
+        """Aligned class means, or None where nothing can be aligned."""
+        geometry = self._geometry()
+        if self._given_frame is None and not simplex_exists(geometry, "ETF metrics"):
+            return None
+        return None if geometry.means_coincide else self._aligned()
+
+    def _cosines(self, cosines, ndim):
+        check_is_fitted(self, "moments_")
+        aligned, geometry = self._aligned_if_any(), self._geometry()
+        xp = geometry.xp
+        if aligned is None:
+            nothing = xp.full_like(geometry.moments.counts_, math.nan)
+            return nothing if ndim == 1 else nothing[:, None] + nothing[None, :]
+        return cosines(
+            aligned.means,
+            geometry.mean_rounding,
+            aligned.alignment.rotation,
+            unit_vertices(aligned.frame, xp),
+            xp,
+        )
+
+    def _measure(self):
+        aligned, geometry = self._aligned_if_any(), self._geometry()
+        xp = geometry.xp
+        names = ["disparity", "alignment_mean", "alignment_std", "alignment_min"]
+        if self.head_ is not None:
+            names += ["head_disparity", "head_alignment_mean"]
+        if aligned is None:
+            return dict.fromkeys(names, math.nan)
+        values = alignment_metrics(aligned.means, geometry.mean_rounding, aligned, xp)
+        if self.head_ is not None:
+            values |= head_metrics(self._head_rows(), aligned, xp)
+        return values
+
+
+def alignment_metrics(means, rounding, aligned, xp, here=None):
+    """Disparity and alignment of class means under a given alignment.
+
+    Parameters
+    ----------
+    means : array of shape (m, d)
+        Centred where the alignment is.
+    rounding : float or array of shape (m, 1)
+        Norm below which a class mean is rounding.
+    aligned : AlignedMeans
+    here : array of int of shape (m,) or None
+        Their classes; None for all.
+
+    Returns
+    -------
+    dict of str to float
+    """
+    frame, (rotation, scale, disparity, _) = aligned.frame, aligned.alignment
+    vertices = unit_vertices(frame, xp)
+    if here is not None:
+        size = mean_square(frame, xp)
+        frame, vertices = (xp.take(x, here, axis=0) for x in (frame, vertices))
+        disparity = misfit(means, rotation, scale, frame, size, xp)
+    cosines = own_cosines(means, rounding, rotation, vertices, xp)
+    return {
+        "disparity": disparity,
+        "alignment_mean": float(xp.mean(cosines)),
+        "alignment_std": float(xp.std(cosines)),
+        "alignment_min": float(xp.min(cosines)),
+    }
+
+
+def head_metrics(weights, aligned, xp):
+    """Disparity and alignment of the rows of a head, under the means' rotation."""
+    rotation, frame = aligned.alignment.rotation, aligned.frame
+    eps = float(xp.finfo(xp.float64).eps)
+    largest = float(xp.max(xp.vecdot(weights, weights))) ** 0.5
+    rounding = max(weights.shape) * eps * largest
+    weights = weights - xp.mean(weights, axis=0)
+    if not bool(xp.any(xp.vecdot(weights, weights) > rounding**2)):
+        return {"head_disparity": math.nan, "head_alignment_mean": math.nan}
+    scale = best_scale(weights, rotation, frame, xp)
+    size = mean_square(frame, xp)
+    cosines = own_cosines(weights, rounding, rotation, unit_vertices(frame, xp), xp)
+    return {
+        "head_disparity": misfit(weights, rotation, scale, frame, size, xp),
+        "head_alignment_mean": float(xp.mean(cosines)),
+    }
