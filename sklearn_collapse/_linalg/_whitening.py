@@ -123,7 +123,8 @@ def independent_rows(vectors):
     r = np.linalg.qr(vectors[:k].T, mode="r")
     if np.min(np.abs(np.diagonal(r)), initial=1.0) > tolerance**0.5:
         return np.arange(k)
-    basis, found = np.zeros((k, k)), []
+    basis = np.zeros((k, k))
+    found: list[int] = []
     for row in range(d):
         rest = vectors[row]
         for _ in range(2):  # twice is enough
