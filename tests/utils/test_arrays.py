@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sklearn_collapse.utils import _arrays
+from sklearn_collapse.utils import _arrays, _gpu
 from sklearn_collapse.utils._arrays import (
     Rows,
     add_gram,
@@ -325,12 +325,12 @@ def test_foreign_rows_stay_where_they_are(library):
 
 
 def test_cpu_never_asks_torch(monkeypatch):
-    monkeypatch.setattr(_arrays.importlib.util, "find_spec", _must_not_be_called)
+    monkeypatch.setattr(_gpu.importlib.util, "find_spec", _must_not_be_called)
     assert gpu_for("cpu", HUGE) is None
     # Nor does "auto" when the work does not repay a copy …
     assert gpu_for("auto", 1.0) is None
     # … or in a forked child, which must not touch a GPU.
-    monkeypatch.setattr(_arrays, "_PARENT", os.getpid() + 1)
+    monkeypatch.setattr(_gpu, "_PARENT", os.getpid() + 1)
     assert gpu_for("auto", HUGE) is None
 
 
@@ -339,17 +339,17 @@ def _must_not_be_called(*args):
 
 
 def test_auto_in_a_worker_process(monkeypatch):
-    monkeypatch.setattr(_arrays.importlib.util, "find_spec", _must_not_be_called)
+    monkeypatch.setattr(_gpu.importlib.util, "find_spec", _must_not_be_called)
 
     class Worker:
         name = "LokyProcess-1"
 
-    monkeypatch.setattr(_arrays.multiprocessing, "current_process", Worker)
+    monkeypatch.setattr(_gpu.multiprocessing, "current_process", Worker)
     assert gpu_for("auto", HUGE) is None
 
 
 def test_auto_without_torch(monkeypatch):
-    monkeypatch.setattr(_arrays.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(_gpu.importlib.util, "find_spec", lambda name: None)
     assert gpu_for("auto", HUGE) is None
     with pytest.raises(ValueError, match=r"device='cuda' needs torch.*pip install"):
         gpu_for("cuda", 1.0)
