@@ -280,6 +280,21 @@ def test_array_libraries_are_named_in_two_files():
     assert used["array_api_compat"] is False
 
 
+def test_decompositions_are_called_in_one_file():
+    """Elsewhere a failure of a GPU's library would be an error."""
+    guarded = {"eigh", "eigvalsh", "svd", "svdvals"}
+    wrong = [
+        (path.name, node.lineno)
+        for path in sorted(ROOT.rglob("*.py"))
+        if path.name != "_decompositions.py"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+        and node.attr in guarded
+        and ast.unparse(node.value).endswith("linalg")
+    ]
+    assert wrong == []
+
+
 def test_torch_is_never_imported_at_once():
     optional = {"torch", "matplotlib", "pandas", "polars", "dask", "jinja2", "psutil"}
     wrong = [
