@@ -97,7 +97,9 @@ def gather(rows, codes, n_classes, weights, *, dtype, normalize, class_scatter):
     product = getattr(xp, dtype)
     # Centring happens in the wider of the two: the mean may be far larger.
     work = xp.float64 if dtype == "float64" else float_dtype(rows.X, xp)
-    given, taken = [], []  # single rows that enter or leave the scatter, collected
+    # Single rows that enter or leave the scatter, collected.
+    given: list = []
+    taken: list = []
 
     def absorb(block, here):
         nonlocal scatter, given, taken
