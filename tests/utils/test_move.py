@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+from conftest import LIBRARIES, Library
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import BaseEstimator, clone
 from sklearn.decomposition import PCA
@@ -12,6 +13,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
+from test_common import INSTANCES
 
 from sklearn_collapse import ClassMoments, LinearHead
 from sklearn_collapse.collapse import NeuralCollapseScorer
@@ -21,8 +23,6 @@ from sklearn_collapse.utils import _move, all_estimators, move_estimator
 from sklearn_collapse.utils._arrays import is_foreign, place_of, to_numpy
 from sklearn_collapse.utils._move import _Arrays
 from sklearn_collapse.utils.estimator_checks import labelled_rows
-from tests.conftest import LIBRARIES, Library
-from tests.test_common import INSTANCES
 
 METHODS = ("score_samples", "decision_function", "transform", "predict")
 pytestmark = pytest.mark.filterwarnings(
