@@ -6,8 +6,10 @@ import pickle
 
 import numpy as np
 import pytest
+from joblib import Parallel, delayed
 from numpy.testing import assert_allclose, assert_array_equal
 
+from sklearn_collapse.ood import MahalanobisDetector
 from sklearn_collapse.utils import _arrays, _gpu
 from sklearn_collapse.utils._arrays import (
     Rows,
@@ -346,6 +348,20 @@ def test_auto_in_a_worker_process(monkeypatch):
 
     monkeypatch.setattr(_gpu.multiprocessing, "current_process", Worker)
     assert gpu_for("auto", HUGE) is None
+
+
+def test_auto_in_a_worker_of_joblib():
+    assert _gpu._auto_may_use_gpu(HUGE)
+    asked = Parallel(n_jobs=2)(delayed(_gpu._auto_may_use_gpu)(HUGE) for _ in range(2))
+    assert asked == [False, False]
+
+
+def test_device_that_was_used(elsewhere):
+    X, y = np.eye(4), [0, 1, 0, 1]
+    assert MahalanobisDetector(device="cpu").fit(X, y).device_ == "cpu"
+    detector = MahalanobisDetector(device="cuda").fit(X, y)
+    assert detector.moments_._device_used == ("torch", "cpu")  # where "cuda" stands
+    assert detector.moments_.place == ("numpy", "cpu")
 
 
 def test_auto_without_torch(monkeypatch):

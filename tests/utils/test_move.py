@@ -250,6 +250,17 @@ def test_nothing_of_this_package():
     assert not np.allclose(moved.mean_, pca.mean_)
 
 
+def test_integers_stay():
+    """Codes and counts of rows are kept on the host."""
+    X, y = labelled_rows()
+    fitted = MahalanobisDetector().fit(X, y)
+    fitted.codes_, fitted.sums_ = y, y / 2
+    strict = pytest.importorskip("array_api_strict")
+    moved = move_estimator(fitted, strict.asarray(0.0))
+    assert type(moved.codes_) is np.ndarray
+    assert is_foreign(moved.sums_)
+
+
 class Cell:
     """Anything that estimators may hold."""
 

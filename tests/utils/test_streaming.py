@@ -323,6 +323,29 @@ def test_blocks_are_halved(rows, small_blocks, memory, placed):
     assert memory.sizes == [64, 36]
 
 
+def test_buffers_shrink_with_the_blocks(rows, small_blocks, elsewhere, monkeypatch):
+    """Their own memory may be what is lacking, and what the work lacks."""
+    sizes, init = [], _gpu._Lane.__init__
+
+    def small(self, shape, dtype, device, stream):
+        sizes.append(shape[0])
+        if shape[0] > 140:
+            raise torch.cuda.OutOfMemoryError("full")
+        init(self, shape, dtype, device, stream)
+
+    monkeypatch.setattr(_gpu._Lane, "__init__", small)
+    seen = []
+
+    def work(block, here):
+        if len(block) > 70:
+            raise torch.cuda.OutOfMemoryError("full")
+        seen.append(block.clone())
+
+    Rows(rows[0]).visit(work, 5, torch.float64)
+    assert sizes == [256, 128, 128, 64, 64]
+    assert_array_equal(torch.cat(seen).numpy(), rows[0])
+
+
 @pytest.mark.parametrize("class_scatter", [False, True])
 def test_moments_when_memory_runs_out(
     rows, small_blocks, memory, placed, class_scatter, monkeypatch
