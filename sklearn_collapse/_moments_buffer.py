@@ -1,9 +1,20 @@
 """Blocks of rows that wait until together they are worth a product."""
 
+from typing import NamedTuple
+
 import numpy as np
 
-from sklearn_collapse.utils._arrays import namespace
+from sklearn_collapse.utils._arrays import Array, namespace, place_of
 from sklearn_collapse.utils._labels import positions, unite
+
+
+class Block(NamedTuple):
+    """Rows of one update; what belongs to them is on the host."""
+
+    rows: Array  # (n, d)
+    classes: np.ndarray  # (k,)
+    codes: np.ndarray  # (n,)
+    weights: np.ndarray | None  # (n,)
 
 
 class Buffer:
@@ -17,8 +28,13 @@ class Buffer:
         """Keep a copy of a block; the caller may write to its arrays again."""
         copy = namespace(X).asarray(X, copy=True)
         weights = None if weights is None else weights.copy()
-        self._blocks.append((copy, classes, codes, weights))
+        self._blocks.append(Block(copy, classes, codes, weights))
         self.n_rows += X.shape[0]
+
+    @property
+    def place(self):
+        """Library and device of the blocks; None if there are none."""
+        return place_of(self._blocks[0].rows) if self._blocks else None
 
     def joined(self):
         """Return all blocks as one: rows, classes, codes and weights."""

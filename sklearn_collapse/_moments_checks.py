@@ -6,13 +6,13 @@ from sklearn_collapse.utils._labels import positions, shorten
 
 def check_allowed(moments, classes):
     """Raise on labels outside those that were declared."""
-    if moments._allowed is None:
+    if moments._allowed_labels is None:
         return
-    new = classes[positions(classes, moments._allowed) < 0]
+    new = classes[positions(classes, moments._allowed_labels) < 0]
     if len(new):
         raise ValueError(
             f"y contains labels that are not among `classes`: {new[:5].tolist()}. "
-            f"Allowed: {shorten(moments._allowed)}."
+            f"Allowed: {shorten(moments._allowed_labels)}."
         )
 
 
@@ -23,10 +23,11 @@ def check_block(moments, X, names, labelled):
             f"X has {X.shape[1]} features, but ClassMoments is expecting "
             f"{moments.n_features} features."
         )
-    if moments._place is not None and place_of(X) != moments._place:
+    known = moments.place
+    if known is not None and place_of(X) != known:
         raise ValueError(
             f"Blocks must use the same namespace and device: got {place_of(X)} "
-            f"after {moments._place}."
+            f"after {known}."
         )
     check_names(moments, names)
     if moments._labelled not in (None, labelled):
@@ -57,7 +58,7 @@ def check_mergeable(moments, other):
             )
     for what, mine, theirs in (
         ("numbers of features", moments.n_features, other.n_features),
-        ("libraries or devices", moments._place, other._place),
+        ("libraries or devices", moments.place, other.place),
         ("kinds of labels (with and without y)", moments._labelled, other._labelled),
     ):
         if None not in (mine, theirs) and mine != theirs:

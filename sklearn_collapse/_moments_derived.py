@@ -4,7 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 from sklearn_collapse._linalg._shrinkage import shrunk
 from sklearn_collapse._linalg._spectrum import eigh_by_rank, input_noise
-from sklearn_collapse.utils._arrays import as_like, device_of, namespace, to_numpy
+from sklearn_collapse.utils._arrays import (
+    as_like,
+    device_of,
+    namespace,
+    place_of,
+    to_numpy,
+)
 
 PRODUCTS = {"double": "float64", "single": "float32"}
 
@@ -82,7 +88,9 @@ class DerivedMoments:
     @property
     def place(self):
         """Library and device of the blocks; None before the first."""
-        return self._place
+        if self._moments is None:
+            return self._buffer.place
+        return place_of(self._moments.means)
 
     @property
     def labelled(self):

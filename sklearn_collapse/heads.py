@@ -16,6 +16,7 @@ from sklearn_collapse.utils._arrays import (
     to_numpy,
 )
 from sklearn_collapse.utils._finite import check_finite
+from sklearn_collapse.utils._gpu import full_precision
 from sklearn_collapse.utils._labels import (
     encode_known,
     encode_labels,
@@ -187,7 +188,8 @@ class LinearHead(ClassifierMixin, BaseEstimator):
         dtype = float_dtype(X, xp)
         coef, intercept = (as_like(w, X, dtype) for w in (self.coef_, self.intercept_))
         X = xp.astype(X, dtype, copy=False)
-        logits = xp.matmul(X, xp.matrix_transpose(coef)) + intercept
+        with full_precision(X):
+            logits = xp.matmul(X, xp.matrix_transpose(coef)) + intercept
         return logits[:, 0] if coef.shape[0] == 1 else logits
 
     def predict(self, X):

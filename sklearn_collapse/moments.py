@@ -146,14 +146,13 @@ class ClassMoments(DerivedMoments):
         self.normalize = bool(normalize)
         self.class_scatter = bool(class_scatter)
         self.device = device
-        self._allowed = None if classes is None else encode_labels(classes)[0]
+        self._allowed_labels = None if classes is None else encode_labels(classes)[0]
         self._labels: Any = None
         self._moments: Moments | None = None
         self._labelled: bool | None = None
         self._buffer = Buffer()
         self._names: Any = None
         self._input: Any = None  # (dtype name, spacing) of the coarsest input
-        self._place: Any = None  # library and device of the fitted arrays
         self._device_used: Any = None
         self._cache: dict = {}
 
@@ -282,12 +281,12 @@ class ClassMoments(DerivedMoments):
         check_mergeable(self, other)
         self._flush()
         other._flush()
-        if self._allowed is not None and other._labels is not None:
+        if self._allowed_labels is not None and other._labels is not None:
             check_allowed(self, other._labels)
         if other._moments is not None:
             self._add(other._labels, other._moments)
             self._names = self._names if self._names is not None else other._names
-            self._labelled, self._place = other._labelled, other._place
+            self._labelled = other._labelled
             self._device_used = other._device_used
             self.n_features = other.n_features
             self._input = max(self._input or other._input, other._input, key=_spacing)
@@ -385,7 +384,7 @@ class ClassMoments(DerivedMoments):
         moments._labels = np.array(state["classes"])
         moments._labelled = bool(state["labelled"])
         moments._input = (str(state["input_dtype"]), float(state["input_eps"]))
-        moments._place = moments._device_used = place_of(moments._moments.means)
+        moments._device_used = place_of(moments._moments.means)
         if "feature_names" in state:
             moments._names = np.asarray(state["feature_names"], dtype=object)
         return moments
@@ -419,7 +418,6 @@ class ClassMoments(DerivedMoments):
         self._names = self._names if self._names is not None else names
         self._labelled = labelled
         self.n_features = X.shape[1]
-        self._place = place_of(X)
         self._cache = {}
 
     def _block_size(self, d, n_classes):

@@ -271,20 +271,35 @@ def test_package_imports_nothing_at_once():
     assert {f.target.partition(".")[0] for f in front} <= {"importlib", "typing"}
 
 
-def test_array_libraries_are_named_in_one_file():
+def test_array_libraries_are_named_in_two_files():
     """Beside code that is about torch itself."""
     libraries = {"torch", "array_api_compat", "array_api_strict", "cupy", "jax"}
     wrong = [
         found
         for found in IMPORTS
         if found.target.partition(".")[0] in libraries
-        and found.file != "utils/_arrays.py"
+        and found.file not in ("utils/_arrays.py", "utils/_gpu.py")
         and not found.file.startswith("extraction/")
     ]
     assert wrong == []
     used = {f.target.partition(".")[0]: f.lazy for f in IMPORTS}
     assert used["torch"] is True  # only ever inside a function
     assert used["array_api_compat"] is False
+
+
+def test_decompositions_are_called_in_one_file():
+    """Elsewhere a failure of a GPU's library would be an error."""
+    guarded = {"eigh", "eigvalsh", "svd", "svdvals"}
+    wrong = [
+        (path.name, node.lineno)
+        for path in sorted(ROOT.rglob("*.py"))
+        if path.name != "_decompositions.py"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+        and node.attr in guarded
+        and ast.unparse(node.value).endswith("linalg")
+    ]
+    assert wrong == []
 
 
 def test_torch_is_never_imported_at_once():

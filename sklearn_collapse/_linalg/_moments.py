@@ -14,12 +14,10 @@ from sklearn_collapse.utils._arrays import (
     Array,
     add_gram,
     add_low_rank,
-    block_rows,
     device_of,
     float_dtype,
     mirror,
     segment_sums,
-    slices,
     subtract_from_runs,
 )
 
@@ -99,16 +97,19 @@ def gather(rows, codes, n_classes, weights, *, dtype, normalize, class_scatter):
     product = getattr(xp, dtype)
     # Centring happens in the wider of the two: the mean may be far larger.
     work = xp.float64 if dtype == "float64" else float_dtype(rows.X, xp)
-    given, taken = [], []  # single rows that enter or leave the scatter, collected
+    # Single rows that enter or leave the scatter, collected.
+    given: list = []
+    taken: list = []
 
-    for here in slices(n, block_rows(d)):
+    def absorb(block, here):
+        nonlocal scatter, given, taken
         start, stop = here.start, here.stop
         first = int(np.searchsorted(bounds, start, side="right")) - 1
         last = int(np.searchsorted(bounds, stop, side="left"))
         edges = np.clip(bounds[first : last + 1], start, stop) - start
-        index = here if order is None else order[here]
-        w = None if weights is None else weights[index]
-        block = rows.fetch(index, work, copy=True)
+        w = None
+        if weights is not None:
+            w = weights[here if order is None else order[here]]
         if normalize:
             block = unit_rows(block, xp)
         block, n_b, means_b, traces_b, missed = _centre(block, edges, w, rows)
@@ -118,22 +119,29 @@ def gather(rows, codes, n_classes, weights, *, dtype, normalize, class_scatter):
         share, pull = _pooling_weights(counts[met], n_b)
         delta = means_b - means[met, :]
         drawn = rows.local(np.sqrt(pull))[:, None] * delta
+        new_means = means[met, :] + rows.local(share)[:, None] * delta
+        new_traces = traces[met] + traces_b + xp.vecdot(drawn, drawn)
         if class_scatter:
             spread = _run_scatters(block, edges, xp) + _outer(drawn) - _outer(missed)
-            per_class[met, :, :] = per_class[met, :, :] + spread
+            spread = per_class[met, :, :] + spread
         else:
-            scatter = add_gram(scatter, block, xp)
-            taken.append(missed)
-            if pull[0] > 0:  # only the first class can have been met before
-                given.append(drawn[:1, :])
-            if len(edges) > _FEW or len(taken) > _FEW:
-                scatter = _add_few(scatter, given, taken, xp)
-                given, taken = [], []
-        pull_traces = xp.vecdot(drawn, drawn)
-        means[met, :] = means[met, :] + rows.local(share)[:, None] * delta
-        traces[met] = traces[met] + traces_b + pull_traces
+            total = add_gram(scatter, block, xp)
+            # Only the first class can have been met before.
+            entered = [*given, drawn[:1, :]] if pull[0] > 0 else given
+            left = [*taken, missed]
+            if len(edges) > _FEW or len(left) > _FEW:
+                total = _add_few(total, entered, left, xp)
+                entered, left = [], []
+        # From here on nothing can fail: a block is added whole or not at all.
+        if class_scatter:
+            per_class[met, :, :] = spread
+        else:
+            scatter, given, taken = total, entered, left
+        means[met, :] = new_means
+        traces[met] = new_traces
         counts[met] += n_b
 
+    rows.visit(absorb, d, work, order=order, copy=True)
     if class_scatter:
         scatter = xp.sum(per_class, axis=0)
     else:

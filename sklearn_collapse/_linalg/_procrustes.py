@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from sklearn_collapse._linalg._frames import unit_means
 from sklearn_collapse.utils._arrays import Array
+from sklearn_collapse.utils._decompositions import svd, svdvals
 
 
 class Alignment(NamedTuple):
@@ -42,9 +43,9 @@ def procrustes(means, thin, frame, xp):
     left, values, right = thin
     # A^T B = Vt^T core: its singular values without a d x k decomposition.
     core = values[:, None] * xp.matmul(xp.matrix_transpose(left), frame)
-    inner, sigma, outer = xp.linalg.svd(core, full_matrices=False)
+    inner, sigma, outer = svd(core)
     size = max(*means.shape, frame.shape[1])
-    largest = values[0] * xp.max(xp.linalg.svdvals(frame))
+    largest = values[0] * xp.max(svdvals(frame))
     # What rounding leaves of a direction that the means and the frame do not share.
     rounding = size * float(xp.finfo(xp.float64).eps) * largest
     kept = xp.nonzero(sigma > rounding)[0]

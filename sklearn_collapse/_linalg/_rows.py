@@ -20,6 +20,8 @@ from sklearn_collapse.utils._arrays import (
     fill,
     float_dtype,
     is_foreign,
+    is_numpy,
+    namespace,
     slices,
     to_numpy,
 )
@@ -29,6 +31,9 @@ from sklearn_collapse.utils._finite import check_finite, raise_nonfinite
 # origin that costs no digit worth a pass over the rows.
 _NEGLIGIBLE = 1e-4
 _NEAR = 1e2
+
+# Bytes of results that wait on a GPU for the last block.
+_COLLECTED = 2**28
 
 
 class ClassMetric(NamedTuple):
@@ -54,22 +59,26 @@ def class_metric(means, centre, root, xp):
     return ClassMetric(centre, means, root, xp.matrix_transpose(queries), half_norms)
 
 
-def map_rows(rows, function, width, dtype=None):
+def map_rows(rows, function, width, dtype=None, *, home=False):
     """Apply a function to blocks of rows and stack what it returns.
 
     Parameters
     ----------
     rows : Rows
     function : callable
-        Maps (block, slice) to a tuple of arrays with as many rows.
+        Maps (block, slice) to a tuple of arrays with as many rows. The block is valid
+        during the call only; a call may be repeated for a part of the slice.
     width : int
         Number of float64 columns that a block occupies at the most.
     dtype : dtype, default=None
         Dtype of the blocks; by default that in which X is mapped.
+    home : bool, default=False
+        Whether results are wanted in X's own library; large ones are then brought
+        there block by block.
 
     Returns
     -------
-    tuple of arrays, where the rows are worked on
+    tuple of arrays, where the rows are worked on unless ``home``
     """
     X, xp = rows.X, rows.xp
     dtype = dtype or float_dtype(X, xp)
@@ -77,18 +86,29 @@ def map_rows(rows, function, width, dtype=None):
         check_finite(X)  # once: every check waits for the device
     n = X.shape[0]
     out = None
-    for here in slices(n, block_rows(width)):
+
+    def apply(block, here):
+        nonlocal out
         if not is_foreign(X):
             check_finite(X[here], row_numbers=range(here.start, n))
-        results = function(rows.fetch(here, dtype), here)
+        results = function(block, here)
         if out is None:
-            out = tuple(
-                xp.empty((n, *r.shape[1:]), dtype=r.dtype, device=device_of(r))
-                for r in results
-            )
+            out = tuple(_whole(part, n, rows, home, xp) for part in results)
         for whole, part in zip(out, results, strict=True):
-            whole[here, ...] = part
-    return out
+            whole[here, ...] = rows.home(part) if is_numpy(namespace(whole)) else part
+
+    rows.visit(apply, width, dtype)
+    return tuple(rows.home(whole) for whole in out) if home and out else out
+
+
+def _whole(part, n, rows, home, xp):
+    """Room for the results of all rows, given those of a block."""
+    shape = (n, *part.shape[1:])
+    like = part
+    if home and rows.streamed and 8 * math.prod(shape) > _COLLECTED:
+        like = rows.home(part[:0, ...])
+        xp = namespace(like)
+    return xp.empty(shape, dtype=like.dtype, device=device_of(like))
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -108,7 +128,7 @@ def affine_rows(rows, matrix, *, centre=None, offset=None, wide=False):
     Returns
     -------
     array of shape (n, r)
-        Where the rows are worked on, in the precision in which rows are mapped.
+        In X's own library, in the precision in which rows are mapped.
     """
     xp = rows.xp
     result_dtype = float_dtype(rows.X, xp)
@@ -125,8 +145,8 @@ def affine_rows(rows, matrix, *, centre=None, offset=None, wide=False):
         out = xp.astype(out, result_dtype, copy=False)
         return out, xp.sum(out, axis=1)
 
-    found, sums = map_rows(rows, mapped, max(matrix.shape), dtype)
-    if not bool(xp.all(xp.isfinite(sums))):
+    found, sums = map_rows(rows, mapped, max(matrix.shape), dtype, home=True)
+    if not np.all(np.isfinite(to_numpy(sums))):
         raise_nonfinite(rows.X)
     return found
 
@@ -194,9 +214,12 @@ def nearest_class(rows, metric, *, normalize=False, wide=False):
         again = np.flatnonzero(to_numpy(unsure))
         rule = _rule(metric, xp.float64, xp)
         decided = []
-        for here in slices(len(again), block_rows(width)):
-            block = rows.fetch(again[here], xp.float64)
-            decided.append(decide(block, rule))
+        rows.visit(
+            lambda block, _: decided.append(decide(block, rule)),
+            width,
+            xp.float64,
+            order=again,
+        )
         if decided:
             found, exact = (xp.concat([p[k] for p in decided]) for k in (0, 1))
             nearest = fill(nearest, unsure, found, xp)
@@ -219,7 +242,7 @@ def class_distances(rows, metric):
 
     Returns
     -------
-    array of shape (n, C), in the precision in which rows are mapped
+    array of shape (n, C), of X's library, in the precision in which rows are mapped
     """
     xp = rows.xp
     metric = _placed(metric, rows)
@@ -243,7 +266,9 @@ def class_distances(rows, metric):
             square = fill(square, close, xp.concat(exact), xp)
         return (xp.astype(xp.sqrt(square), dtype, copy=False),)
 
-    found = map_rows(rows, distances, max(d, 2 * n_classes), xp.float64)[0]
+    width = max(d, 2 * n_classes)
+    found = map_rows(rows, distances, width, xp.float64, home=True)[0]
+    xp = namespace(found)
     if not bool(xp.all(xp.isfinite(found))):
         raise_nonfinite(rows.X)
     return found

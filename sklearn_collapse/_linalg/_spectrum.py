@@ -14,6 +14,7 @@ import math
 from typing import NamedTuple
 
 from sklearn_collapse.utils._arrays import Array, device_of
+from sklearn_collapse.utils._decompositions import eigh
 
 
 class Spectrum(NamedTuple):
@@ -72,7 +73,7 @@ def eigh_by_rank(matrix, noise, product_eps, rank_tol, xp):
     Spectrum
     """
     d = matrix.shape[0]
-    values, vectors = xp.linalg.eigh(matrix)
+    values, vectors = eigh(matrix)
     values = xp.clip(xp.flip(values, axis=0), 0.0, None)
     vectors = xp.flip(vectors, axis=1)
     largest = float(values[0])

@@ -214,7 +214,7 @@ class ETFAligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FrameEstimat
 
     def _map(self, X, matrix, **options):
         rows = Rows(X, self.device, work=float(X.shape[0]) * math.prod(matrix.shape))
-        return rows.home(affine_rows(rows, matrix, **options))
+        return affine_rows(rows, matrix, **options)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn_collapse._linalg._spectrum import eigh_by_rank, floored_inverse
 from sklearn_collapse.moments import ClassMoments
 from sklearn_collapse.utils._arrays import as_like, namespace, to_numpy
+from sklearn_collapse.utils._decompositions import svd
 from sklearn_collapse.utils._labels import as_label_array, encode_labels
 from sklearn_collapse.utils._validation import (
     check_features,
@@ -107,7 +108,7 @@ class ClassGeometry:
     def between(self):
         """Thin singular value decomposition of `root`, kept part only: (U, s, Vt)."""
         xp = self.xp
-        left, values, right = xp.linalg.svd(self.root, full_matrices=False)
+        left, values, right = svd(self.root)
         rounding = max(self.root.shape) * self.eps * float(values[0])
         noise = xp.sqrt(self.moments._noise(xp.matrix_transpose(right) ** 2))
         kept = xp.nonzero((values > rounding) & (values > noise))[0]

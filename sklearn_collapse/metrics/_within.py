@@ -5,6 +5,7 @@ import warnings
 
 from sklearn_collapse._linalg._frames import diagonal_mask, pair_distances
 from sklearn_collapse.metrics._geometry import geometry_of
+from sklearn_collapse.utils._decompositions import svdvals
 
 
 class CollapseWarning(UserWarning):
@@ -284,7 +285,7 @@ def _separations(geometry):
     _, values, right = geometry.between
     if not values.shape[0]:
         return values
-    return xp.linalg.svdvals(xp.matmul(values[:, None] * right, geometry.whitener)) ** 2
+    return svdvals(xp.matmul(values[:, None] * right, geometry.whitener)) ** 2
 
 
 def _cdnv(geometry, reduction="mean", power=2):

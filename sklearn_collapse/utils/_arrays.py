@@ -1,13 +1,10 @@
 """The array boundary: which library an array belongs to, where it lives, and the
 few operations that the array API standard lacks or that NumPy does faster.
 
-Apart from `heads.py` (which reads a torch layer without importing torch) nothing
-else in the package names torch or array_api_compat.
+Apart from `_gpu.py` and `heads.py` (which reads a torch layer without importing torch)
+nothing else in the package names torch or array_api_compat.
 """
 
-import importlib.util
-import multiprocessing
-import os
 from typing import Any
 
 import array_api_compat
@@ -15,13 +12,19 @@ import numpy as np
 from scipy import sparse
 from scipy.linalg import blas
 
+from sklearn_collapse.utils._gpu import (
+    Feed,
+    block_factor,
+    check_float64,
+    full_precision,
+    gpu_for,
+    halved,
+)
+
 Array = Any  # an array of any library that follows the standard
 
-# A copy to the GPU and back costs about as much as this many multiplications on it.
-_WORTH_A_COPY = 2e11
 _BLOCK_BYTES = 8 * 2**20
 _RUNS = 128  # runs of rows that are summed by one product
-_PARENT = os.getpid()
 
 
 def is_foreign(X):
@@ -248,9 +251,11 @@ class Rows:
         self._target = None
         if is_foreign(X):
             check_device(X, device)
+            check_float64(X)
         else:
             self._target = gpu_for(device, work)
         self.xp = self._home if self._target is None else namespace(self._target)
+        self._halvings = 0  # of blocks that the GPU's memory did not hold
 
     def fetch(self, index, dtype, *, copy=False):
         """Rows of a slice or of a NumPy index array; ``copy`` makes them writable."""
@@ -264,19 +269,79 @@ class Rows:
             rows = as_like(rows, self._target)
         return self.xp.astype(rows, dtype, copy=copy and isinstance(index, slice))
 
+    def visit(self, function, width, dtype, *, order=None, copy=False):
+        """Call ``function(block, here)`` for one block of rows after the other.
+
+        A block that a GPU's memory does not hold is halved and begun again, so a call
+        that raises must leave what the function keeps as it was. A block is valid
+        during the call only.
+
+        Parameters
+        ----------
+        function : callable
+            Takes the block and the slice of positions that it covers.
+        width : int
+            Number of float64 columns that a block occupies at the most.
+        dtype : dtype
+            Of the blocks.
+        order : ndarray of int, default=None
+            The rows to visit; by default all, as they stand.
+        copy : bool, default=False
+            Whether the function may write to the block.
+        """
+        n = self.X.shape[0] if order is None else len(order)
+        step = max(1, block_rows(width) * block_factor(self._like) >> self._halvings)
+        feed, start = None, 0
+        with full_precision(self._like):
+            try:
+                while start < n:
+                    here = slice(start, min(start + step, n))
+                    try:
+                        if self._target is not None and feed is None:
+                            feed = Feed(self.X, order, step, self._target)
+                        function(self._block(feed, here, order, dtype, copy), here)
+                        if feed is not None:
+                            feed.used()
+                    except Exception as error:
+                        step = halved(here.stop - start, error)
+                        self._halvings += 1
+                        feed = _closed(feed)
+                    else:
+                        start = here.stop
+            finally:
+                _closed(feed)
+
+    def _block(self, feed, here, order, dtype, copy):
+        if feed is None:
+            return self.fetch(here if order is None else order[here], dtype, copy=copy)
+        return self.xp.astype(feed.block(here), dtype, copy=False)
+
     def local(self, values, dtype=None):
         """Put a small array where the blocks are."""
-        like = self.X if self._target is None else self._target
-        return as_like(values, like, dtype)
+        return as_like(values, self._like, dtype)
 
     def home(self, values):
         """Bring a result back to X's own library."""
         return values if self._target is None else to_numpy(values)
 
     @property
+    def streamed(self):
+        """Whether NumPy rows are copied to a device block by block."""
+        return self._target is not None
+
+    @property
     def place(self):
         """Library and device on which the work is done."""
-        return place_of(self.X if self._target is None else self._target)
+        return place_of(self._like)
+
+    @property
+    def _like(self):
+        return self.X if self._target is None else self._target
+
+
+def _closed(feed):
+    if feed is not None:
+        feed.close()
 
 
 def check_device(X, device):
@@ -288,31 +353,3 @@ def check_device(X, device):
             f"X lives on device {name!r} but device={device!r}. Arrays other "
             f"than NumPy's are worked on where they are: move X, or pass device='auto'."
         )
-
-
-def gpu_for(device, work):
-    """Return an empty tensor on the GPU that NumPy rows should go to, or None."""
-    if device == "cpu" or (device == "auto" and not _auto_may_use_gpu(work)):
-        return None
-    if importlib.util.find_spec("torch") is None:
-        if device == "auto":
-            return None
-        raise ValueError(
-            f"device={device!r} needs torch, which is not installed. Install it with "
-            f"'pip install sklearn-collapse[torch]', or pass device='cpu'."
-        )
-    import torch
-
-    if device == "auto":
-        return torch.empty(0, device="cuda") if torch.cuda.is_available() else None
-    try:
-        return torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"device={device!r} cannot be used: {reason}") from error
-
-
-def _auto_may_use_gpu(work):
-    """Whether the work repays a copy and this process may own a GPU context."""
-    in_worker = multiprocessing.current_process().name != "MainProcess"
-    return work >= _WORTH_A_COPY and not in_worker and os.getpid() == _PARENT

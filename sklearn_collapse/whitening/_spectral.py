@@ -385,7 +385,7 @@ class SpectralWhitener(
         rows = Rows(X, self.device, work=float(X.shape[0]) * matrix.shape[0] ** 2)
         eps = float(np.finfo(np.float32).eps)
         wide = eps * self._fitted().condition ** 0.5 > _COORDINATE_ERROR
-        return rows.home(affine_rows(rows, matrix, wide=wide, **about))
+        return affine_rows(rows, matrix, wide=wide, **about)
 
     def _fitted(self):
         check_is_fitted(self, "moments_")

@@ -6,9 +6,11 @@ import pickle
 
 import numpy as np
 import pytest
+from joblib import Parallel, delayed
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sklearn_collapse.utils import _arrays
+from sklearn_collapse.ood import MahalanobisDetector
+from sklearn_collapse.utils import _arrays, _gpu
 from sklearn_collapse.utils._arrays import (
     Rows,
     add_gram,
@@ -325,12 +327,12 @@ def test_foreign_rows_stay_where_they_are(library):
 
 
 def test_cpu_never_asks_torch(monkeypatch):
-    monkeypatch.setattr(_arrays.importlib.util, "find_spec", _must_not_be_called)
+    monkeypatch.setattr(_gpu.importlib.util, "find_spec", _must_not_be_called)
     assert gpu_for("cpu", HUGE) is None
     # Nor does "auto" when the work does not repay a copy …
     assert gpu_for("auto", 1.0) is None
     # … or in a forked child, which must not touch a GPU.
-    monkeypatch.setattr(_arrays, "_PARENT", os.getpid() + 1)
+    monkeypatch.setattr(_gpu, "_PARENT", os.getpid() + 1)
     assert gpu_for("auto", HUGE) is None
 
 
@@ -339,17 +341,31 @@ def _must_not_be_called(*args):
 
 
 def test_auto_in_a_worker_process(monkeypatch):
-    monkeypatch.setattr(_arrays.importlib.util, "find_spec", _must_not_be_called)
+    monkeypatch.setattr(_gpu.importlib.util, "find_spec", _must_not_be_called)
 
     class Worker:
         name = "LokyProcess-1"
 
-    monkeypatch.setattr(_arrays.multiprocessing, "current_process", Worker)
+    monkeypatch.setattr(_gpu.multiprocessing, "current_process", Worker)
     assert gpu_for("auto", HUGE) is None
 
 
+def test_auto_in_a_worker_of_joblib():
+    assert _gpu._auto_may_use_gpu(HUGE)
+    asked = Parallel(n_jobs=2)(delayed(_gpu._auto_may_use_gpu)(HUGE) for _ in range(2))
+    assert asked == [False, False]
+
+
+def test_device_that_was_used(elsewhere):
+    X, y = np.eye(4), [0, 1, 0, 1]
+    assert MahalanobisDetector(device="cpu").fit(X, y).device_ == "cpu"
+    detector = MahalanobisDetector(device="cuda").fit(X, y)
+    assert detector.moments_._device_used == ("torch", "cpu")  # where "cuda" stands
+    assert detector.moments_.place == ("numpy", "cpu")
+
+
 def test_auto_without_torch(monkeypatch):
-    monkeypatch.setattr(_arrays.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(_gpu.importlib.util, "find_spec", lambda name: None)
     assert gpu_for("auto", HUGE) is None
     with pytest.raises(ValueError, match=r"device='cuda' needs torch.*pip install"):
         gpu_for("cuda", 1.0)
