@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
-    from sklearn_collapse import collapse, datasets, metrics, ood, utils
+    from sklearn_collapse import collapse, datasets, metrics, ood, plotting, utils
     from sklearn_collapse.heads import LinearHead
     from sklearn_collapse.moments import ClassMoments
     from sklearn_collapse.utils._versions import show_versions
@@ -21,7 +21,7 @@ _LAZY = {
     "LinearHead": "sklearn_collapse.heads",
     "show_versions": "sklearn_collapse.utils._versions",
 }
-_SUBPACKAGES = ("collapse", "datasets", "metrics", "ood", "utils")
+_SUBPACKAGES = ("collapse", "datasets", "metrics", "ood", "plotting", "utils")
 
 __all__ = [
     "ClassMoments",
@@ -31,6 +31,7 @@ __all__ = [
     "datasets",
     "metrics",
     "ood",
+    "plotting",
     "show_versions",
     "utils",
 ]

@@ -58,10 +58,7 @@ def fpr_at_tpr(y_true, y_score, *, tpr=0.95, positive="id"):
     inside, score = _check_scores(y_true, y_score)
     if positive == "ood":
         inside, score = ~inside, -score
-    accepted = np.sort(score[inside])[::-1]
-    # Rounding of tpr * n must not ask for one row more than it says.
-    needed = int(np.ceil(tpr * len(accepted) * (1 - 1e-12)))
-    return float(np.mean(score[~inside] >= accepted[max(needed, 1) - 1]))
+    return float(np.mean(score[~inside] >= threshold_at_tpr(score[inside], tpr)))
 
 
 def ood_table(detectors, X_id, X_ood):
@@ -129,6 +126,14 @@ def ood_table(detectors, X_id, X_ood):
             }
             table.append(row)
     return table
+
+
+def threshold_at_tpr(positives, tpr):
+    """Strictest threshold that accepts at least a share of the positives' scores."""
+    accepted = np.sort(positives)[::-1]
+    # Rounding of tpr * n must not ask for one row more than it says.
+    needed = int(np.ceil(tpr * len(accepted) * (1 - 1e-12)))
+    return accepted[max(needed, 1) - 1]
 
 
 def _check_scores(y_true, y_score):
