@@ -17,7 +17,7 @@ from sklearn_collapse.utils._arrays import namespace, to_numpy
 
 # Classes up to which cells hold their cosine, ticks their label, and the picture is a
 # matrix; beyond, cells would be smaller than can be seen.
-_MAX_NUMBERS, _MAX_LABELS, _MAX_MATRIX = 12, 40, 200
+_MAX_NUMBERS, _MAX_LABELS, _MAX_MATRIX = 12, 30, 200
 _BINS = 100
 # Smallest deviation that fills the scale: below it means are a simplex to the eye.
 _LEAST_RANGE = 0.02
@@ -207,7 +207,7 @@ class ClassGeometryDisplay:
         self._draw_scale()
 
     def _write_numbers(self):
-        size = 9 if self.directions.shape[0] <= 8 else 7
+        size = 8 if self.directions.shape[0] <= 8 else 7
         for (i, j), value in np.ndenumerate(self.cosines_):
             if i != j:
                 red, green, blue, _ = self.image_.cmap(self.image_.norm(value))
@@ -229,8 +229,9 @@ class ClassGeometryDisplay:
         classes = range(n_classes) if self.classes is None else self.classes
         labels = [shown(label, 16) for label in np.asarray(classes).tolist()]
         turn = 0 if sum(map(len, labels)) <= 32 else 90
-        ax.set_xticks(range(n_classes), labels, rotation=turn)
-        ax.set_yticks(range(n_classes), labels)
+        size = "medium" if n_classes <= _MAX_NUMBERS else 7
+        ax.set_xticks(range(n_classes), labels, rotation=turn, fontsize=size)
+        ax.set_yticks(range(n_classes), labels, fontsize=size)
         literal([*ax.get_xticklabels(), *ax.get_yticklabels()])
 
     def _draw_scale(self):

@@ -267,12 +267,14 @@ class OODScoreDisplay:
         self.threshold_line_ = ax.axvline(
             self.threshold, color=GREY, linestyle="--", linewidth=1, zorder=3
         )
+        room = edges[0] + 0.6 * (edges[-1] - edges[0]) > self.threshold
         ax.annotate(
             "95 % of ID →",
             (self.threshold, 1),
             xycoords=("data", "axes fraction"),
-            xytext=(3, -3),
+            xytext=(3 if room else -3, -3),
             textcoords="offset points",
+            ha="left" if room else "right",
             va="top",
         )
         ax.set_yticks(
@@ -282,13 +284,13 @@ class OODScoreDisplay:
         literal(ax.get_yticklabels())
         ax.tick_params(axis="y", length=0)
         ax.set(xlim=(edges[0], edges[-1]), ylim=(-0.08, n_sets + 0.2))
-        ax.set_xlabel("score (higher = more in-distribution; grey: ID)")
+        ax.set_xlabel("score (grey: in-distribution)")
         for side in ("left", "right", "top"):
             ax.spines[side].set_visible(False)
 
     def _label(self, key):
         auroc, fpr95 = 100 * self.auroc[key], 100 * self.fpr95[key]
-        return f"{shown(key)}\nAUROC {auroc:.1f}\nFPR95 {fpr95:.1f}"
+        return f"{shown(key, 22)}\nAUROC {auroc:.1f}\nFPR95 {fpr95:.1f}"
 
     def _range(self):
         """Ends of the axis."""

@@ -192,15 +192,12 @@ class SpectrumDisplay:
         self._draw_thresholds(drawn, low)
         d = len(self.within)
         if 1 < self.n_classes <= d:
-            self.ax_.axvline(self.n_classes - 0.5, color=GREY, linewidth=0.8, zorder=0)
-            self.ax_.annotate(
-                f"C − 1 = {self.n_classes - 1}",
-                (self.n_classes - 0.5, 1),
-                xycoords=("data", "axes fraction"),
-                xytext=(3, -3),
-                textcoords="offset points",
-                va="top",
+            self.ax_.axvline(
+                self.n_classes - 0.5,
                 color=GREY,
+                linewidth=1,
+                zorder=0,
+                label=f"C − 1 = {self.n_classes - 1}",
             )
         self.ax_.set(yscale="log", xlim=(0, d + 1), ylim=(low, high))
         self.ax_.yaxis.set_major_formatter(power_of_ten)

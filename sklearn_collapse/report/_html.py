@@ -2,6 +2,7 @@
 
 import math
 import platform
+import re
 from importlib.resources import files
 
 import numpy as np
@@ -57,6 +58,7 @@ def as_html(report):
         "number": _number,
         "percent": _percent,
         "count": "{:,}".format,
+        "formula": _formula,
     }
     source = files(__package__).joinpath("template.html.j2").read_text("utf-8")
     numbers = report.numbers
@@ -78,6 +80,14 @@ def _number(value):
     if math.isnan(value):
         return "undefined"
     return number(value).replace("-", "−").replace("inf", "∞")
+
+
+def _formula(text):
+    """Set subscripts and superscripts of what a metric is."""
+    from markupsafe import Markup, escape
+
+    text = re.sub(r"_(\w)", r"<sub>\1</sub>", str(escape(text)))
+    return Markup(re.sub(r"\^(-?\d|\+)", r"<sup>\1</sup>", text).replace("-1", "−1"))
 
 
 def _short(value):
@@ -132,7 +142,9 @@ def _tiles(numbers):
     """Pairs of a number and what it is, for the head of the page."""
     train, test = numbers["collapse"]["train"], numbers["collapse"]["held_out"]
     yield _short(test["vci"]), "variability collapse index of the test rows"
-    yield _short(train["nc2_etf_error"]), "distance of the class means from a simplex"
+    error = train["nc2_etf_error"]
+    if math.isfinite(error):
+        yield _short(error), "distance of the class means from a simplex"
     if numbers["data"]["head_accuracy_test"] is not None:
         accuracy = _percent(numbers["data"]["head_accuracy_test"])
         yield accuracy, "test accuracy of the last layer"
