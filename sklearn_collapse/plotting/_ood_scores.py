@@ -82,7 +82,7 @@ class OODScoreDisplay:
     >>> detector = MahalanobisDetector(relative=True).fit(data.data, data.target)
     >>> display = OODScoreDisplay.from_estimator(detector, data.X_test, data.ood)
     >>> round(display.auroc["far: digits"], 2)
-    0.96
+    0.94
     >>> plt.show()
     """
 
@@ -264,13 +264,14 @@ class OODScoreDisplay:
                 base + unit * shares, edges, baseline=base, **options | kwargs
             )
             ax.axhline(base, color=GREY, linewidth=0.5, zorder=0)
+        threshold = np.clip(self.threshold, edges[0], edges[-1])  # it may be infinite
         self.threshold_line_ = ax.axvline(
-            self.threshold, color=GREY, linestyle="--", linewidth=1, zorder=3
+            threshold, color=GREY, linestyle="--", linewidth=1, zorder=3
         )
-        room = edges[0] + 0.6 * (edges[-1] - edges[0]) > self.threshold
+        room = edges[0] + 0.6 * (edges[-1] - edges[0]) > threshold
         ax.annotate(
             "95 % of ID →",
-            (self.threshold, 1),
+            (threshold, 1),
             xycoords=("data", "axes fraction"),
             xytext=(3 if room else -3, -3),
             textcoords="offset points",

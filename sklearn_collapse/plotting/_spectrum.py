@@ -199,7 +199,8 @@ class SpectrumDisplay:
                 zorder=0,
                 label=f"C − 1 = {self.n_classes - 1}",
             )
-        self.ax_.set(yscale="log", xlim=(0, d + 1), ylim=(low, high))
+        # Limits first: without an eigenvalue above zero the scale has none of its own.
+        self.ax_.set(xlim=(0, d + 1), ylim=(low, high), yscale="log")
         self.ax_.yaxis.set_major_formatter(power_of_ten)
         self.ax_.yaxis.set_minor_formatter(lambda value, position: "")
         self.ax_.set(xlabel="number of the eigenvalue", ylabel="eigenvalue")
