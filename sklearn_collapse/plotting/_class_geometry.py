@@ -202,15 +202,15 @@ class ClassGeometryDisplay:
         cells = np.ma.masked_array(self.cosines_, own)
         self.image_ = ax.imshow(cells, **options | kwargs)
         if n_classes <= _MAX_NUMBERS:
-            self._write_numbers()
+            self._write_numbers(self.image_)
         self._label_classes()
         self._draw_scale()
 
-    def _write_numbers(self):
+    def _write_numbers(self, image):
         size = 8 if self.directions.shape[0] <= 8 else 7
         for (i, j), value in np.ndenumerate(self.cosines_):
             if i != j:
-                red, green, blue, _ = self.image_.cmap(self.image_.norm(value))
+                red, green, blue, _ = image.cmap(image.norm(value))
                 dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
                 self.ax_.text(
                     *(j, i, f"{value:.2f}".replace("-", "−")),

@@ -243,7 +243,8 @@ class OODScoreDisplay:
 
     def _draw_histograms(self, bins, kwargs):
         ax, n_sets = self.ax_, len(self.scores_ood)
-        edges = np.linspace(*self._range(), bins + 1)
+        low, high = self._range()
+        edges = np.linspace(low, high, bins + 1)
         inside = _shares(self.scores_id, edges)
         outside = {key: _shares(s, edges) for key, s in self.scores_ood.items()}
         unit = _ROW / max(inside.max(), *(shares.max() for shares in outside.values()))

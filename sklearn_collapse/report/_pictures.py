@@ -4,7 +4,7 @@ import base64
 import io
 import re
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sklearn_collapse.plotting import (
     ClassGeometryDisplay,
@@ -16,7 +16,7 @@ from sklearn_collapse.plotting import (
 _INK = "#010203"
 # Colours of the displays that are too dark for a dark theme, and what replaces them.
 _DARK = {"#0072b2": "#58a6e0", "#d55e00": "#f08a3c"}
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "axes.edgecolor": _INK,
     "axes.labelcolor": _INK,
     "axes.spines.right": False,
