@@ -87,7 +87,8 @@ def _formula(text):
     from markupsafe import Markup, escape
 
     text = re.sub(r"_(\w)", r"<sub>\1</sub>", str(escape(text)))
-    return Markup(re.sub(r"\^(-?\d|\+)", r"<sup>\1</sup>", text).replace("-1", "−1"))
+    text = re.sub(r"\^(-?\d|\+)", r"<sup>\1</sup>", text)
+    return Markup(re.sub(r"-(?= ?1)", "−", text))
 
 
 def _short(value):

@@ -34,7 +34,7 @@ _STYLE: dict[Any, Any] = {
 class Picture(NamedTuple):
     """An image for the page."""
 
-    title: str
+    caption: str
     alt: str
     source: str  # data URI
     width: int
@@ -54,7 +54,13 @@ def _spectrum(study):
         f"{display.total[0]:.2g} to {display.total[-1]:.2g}. The within-class rank is "
         f"{display.within_rank} of {len(display.within)}."
     )
-    yield _render(display, "Eigenvalues of the covariances", alt, (5, 4.2))
+    caption = "Eigenvalues of the covariances."
+    if display.n_classes <= len(display.within):
+        caption += (
+            " With collapse the C\N{NO-BREAK SPACE}−\N{NO-BREAK SPACE}1 largest, which "
+            "belong to the class means, part from the rest."
+        )
+    yield _render(display, caption, alt, (5, 4.2))
 
 
 def _geometry(study):
@@ -66,7 +72,15 @@ def _geometry(study):
         f"Cosines between the centred means of {n_classes} classes, beside those of a "
         f"simplex, {display.ideal_cosine:.3g}."
     )
-    yield _render(display, "Cosines between class means", alt, (5, 4.2))
+    caption = (
+        "Cosines between class means. In a simplex all are "
+        "−1/(C\N{NO-BREAK SPACE}−\N{NO-BREAK SPACE}1)."
+    )
+    picture = _render(display, caption, alt, (5, 4.2))
+    if display.image_ is not None:
+        note = " Darker pairs are closer than that, paler ones further apart."
+        picture = picture._replace(caption=caption + note)
+    yield picture
 
 
 def _scores(study):
@@ -86,7 +100,7 @@ def _scores(study):
 _PICTURES = {"spectrum": _spectrum, "geometry": _geometry, "scores": _scores}
 
 
-def _render(display, title, alt, size, **options):
+def _render(display, caption, alt, size, **options):
     """Draw a display without touching the settings or the windows of the caller."""
     import matplotlib
     from matplotlib.figure import Figure
@@ -103,7 +117,7 @@ def _render(display, title, alt, size, **options):
         figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
     code = base64.b64encode(_themed(buffer.getvalue()).encode()).decode()
     width, height = (round(96 * inches) for inches in size)
-    return Picture(title, alt, f"data:image/svg+xml;base64,{code}", width, height)
+    return Picture(caption, alt, f"data:image/svg+xml;base64,{code}", width, height)
 
 
 def _themed(svg):

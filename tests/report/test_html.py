@@ -363,6 +363,16 @@ def test_one_set(write, tmp_path):
     assert "Rows of “far” are told apart with an AUROC of 100.0" in lead["text"]
 
 
+def test_captions_fit_the_pictures(write, tmp_path):
+    """A matrix has dark and pale cells; a histogram, of many classes, has none."""
+    few = check_page(write(make_file(tmp_path / "a.npz", ["a", "b", "c"]))[0])
+    many = make_file(tmp_path / "b.npz", np.arange(201), d=5, n=2010)
+    many = check_page(write(many)[0])
+    captions = [plain(e["text"]) for p in (few, many) for e in p.all("figcaption")]
+    assert ["part from the rest" in c for c in captions] == [True, False, False, False]
+    assert ["Darker" in c for c in captions] == [False, True, False, False]
+
+
 def test_many_classes_are_not_listed(write, tmp_path):
     path = make_file(tmp_path / "m.npz", [f"class {k}" for k in range(60)], d=70, n=600)
     page = check_page(write(path)[0])
