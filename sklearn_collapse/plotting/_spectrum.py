@@ -204,7 +204,7 @@ class SpectrumDisplay:
         self.ax_.yaxis.set_major_formatter(power_of_ten)
         self.ax_.yaxis.set_minor_formatter(lambda value, position: "")
         self.ax_.set(xlabel="number of the eigenvalue", ylabel="eigenvalue")
-        self.ax_.legend(loc="upper right", frameon=False)
+        self.ax_.legend(loc="best", frameon=False)
         if self.estimator_name is not None:
             self.ax_.set_title(shown(self.estimator_name), parse_math=False)
         return self
@@ -215,7 +215,8 @@ class SpectrumDisplay:
         values, rank = getattr(self, which), getattr(self, f"{which}_rank")
         number = 1 + np.arange(len(values))
         above = values > 0
-        label = f"{'within classes' if which == 'within' else 'all rows'}: "
+        is_within = which == "within" and self.n_classes > 1
+        label = f"{'within classes' if is_within else 'all rows'}: "
         label += f"rank {rank} of {len(values)}"
         if not above.all():
             label += f", {np.sum(~above)} are 0"

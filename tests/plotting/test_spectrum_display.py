@@ -93,6 +93,8 @@ def test_one_class():
     X, _ = make_moments()
     display = SpectrumDisplay.from_moments(ClassMoments.from_arrays(X))
     assert set(display.lines_) == {"within"}
+    (text,) = display.ax_.get_legend().get_texts()
+    assert text.get_text() == "all rows: rank 6 of 6"
     values = np.linalg.eigvalsh(np.cov(X.T, bias=True))[::-1]
     np.testing.assert_allclose(display.lines_["within"].get_ydata(), values)
 
