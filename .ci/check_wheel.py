@@ -6,7 +6,11 @@ from pathlib import Path
 
 PACKAGE = "sklearn_collapse"
 MAX_BYTES = 3_000_000
-REQUIRED = (f"{PACKAGE}/py.typed", f"{PACKAGE}/datasets/data/README.md")
+REQUIRED = (
+    f"{PACKAGE}/py.typed",
+    f"{PACKAGE}/datasets/data/README.md",
+    f"{PACKAGE}/report/template.html.j2",
+)
 
 
 def source_files(root):

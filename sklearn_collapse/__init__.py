@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         metrics,
         model_selection,
         ood,
+        plotting,
         utils,
         whitening,
     )
@@ -37,6 +38,7 @@ _SUBPACKAGES = (
     "metrics",
     "model_selection",
     "ood",
+    "plotting",
     "utils",
     "whitening",
 )
@@ -51,6 +53,7 @@ __all__ = [
     "metrics",
     "model_selection",
     "ood",
+    "plotting",
     "show_versions",
     "utils",
     "whitening",

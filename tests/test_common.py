@@ -32,7 +32,6 @@ INSTANCES = [
     SpectralWhitener(),
     SpectralWhitener(n_components=0.99),
     SpectralWhitener("pca", ddof=1),
-    SpectralWhitener("cholesky", shrinkage="ledoit_wolf"),
     SpectralWhitener("cholesky", floor="auto", scatter="within"),
     SpectralWhitener("zca_cor", n_components=0.9, scatter="within"),
     SpectralWhitener("pca_cor", shrinkage=0.1),

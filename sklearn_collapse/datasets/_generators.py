@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from sklearn_collapse._linalg._frames import simplex_frame
+from sklearn_collapse.utils._decompositions import svd
 
 
 def make_collapsed_features(
@@ -186,7 +187,7 @@ def _between(means, sizes):
     """Roots of the non-zero eigenvalues of Sigma_B, and its eigenvectors as rows."""
     shares = sizes / sizes.sum()
     root = np.sqrt(shares)[:, None] * (means - shares @ means)
-    _, values, span = np.linalg.svd(root, full_matrices=False)
+    _, values, span = svd(root)
     # What rounding of the means themselves can leave counts as zero.
     scale = max(values[0], np.linalg.norm(means, axis=1).max())
     kept = values > max(means.shape) * np.finfo(float).eps * scale

@@ -63,11 +63,8 @@ def fpr_at_tpr(y_true, y_score, *, tpr=0.95, positive="id", sample_weight=None):
     inside, score, weights = _check_scores(y_true, y_score, sample_weight)
     if positive == "ood":
         inside, score = ~inside, -score
-    order = np.argsort(-score[inside])
-    reached = np.cumsum(weights[inside][order])
-    # Rounding of tpr * n must not ask for one row more than it says.
-    last = np.searchsorted(reached, tpr * reached[-1] * (1 - 1e-12))
-    accepted = score[~inside] >= score[inside][order[last]]
+    threshold = threshold_at_tpr(score[inside], tpr, weights[inside])
+    accepted = score[~inside] >= threshold
     return float(np.average(accepted, weights=weights[~inside]))
 
 
@@ -125,6 +122,15 @@ def ood_table(detectors, X_id, X_ood):
             row = {"detector": name, "set": set_name, **values}
             table.append(row)
     return table
+
+
+def threshold_at_tpr(positives, tpr, weights=None):
+    """Strictest threshold that accepts at least a share of the positives' scores."""
+    order = np.argsort(-positives)
+    reached = np.cumsum(np.ones(len(order)) if weights is None else weights[order])
+    # Rounding of tpr * n must not ask for one row more than it says.
+    last = np.searchsorted(reached, tpr * reached[-1] * (1 - 1e-12))
+    return positives[order[last]]
 
 
 def _aupr_out(inside, score, sample_weight):

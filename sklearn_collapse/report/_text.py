@@ -5,7 +5,7 @@ import math
 
 from sklearn_collapse.metrics import METRICS
 
-_MEANING = {
+MEANING = {
     "nc1_pinv": "tr(S_W S_B^+) / C",
     "nc1_trace_ratio": "tr S_W / tr S_B",
     "fisher_ratio": "tr(S_W^-1 S_B)",
@@ -77,14 +77,14 @@ def _collapse(collapse):
             [
                 name,
                 _ARROW[METRICS[name].direction],
-                _number(value),
-                "" if held_out is None else _number(held_out),
-                _MEANING[name],
+                number(value),
+                "" if held_out is None else number(held_out),
+                MEANING[name],
             ]
         )
     table = _table(["metric", "", "training", "test", "what it is"], rows, "lcrrl")
-    etf = _number(collapse["train"]["nc2_etf_error"])
-    balanced = _number(collapse["nc2_etf_error_balanced"])
+    etf = number(collapse["train"]["nc2_etf_error"])
+    balanced = number(collapse["nc2_etf_error_balanced"])
     return (
         f"Neural collapse (class_weight {weight}; ^ higher, v lower is more "
         f"collapsed; test = about the training means)\n{table}\n\n"
@@ -98,12 +98,13 @@ def _ood(report):
     sizes = report["data"]["ood_rows"]
     rows = [
         [
-            row["set"],
-            str(sizes[row["set"]]),
+            name,
+            str(sizes[name]),
             row["detector"],
             *(f"{100 * row[key]:.1f}" for key in ("auroc", "fpr95_id", "fpr95_ood")),
         ]
-        for row in sorted(report["ood"], key=lambda row: list(sizes).index(row["set"]))
+        for name, of_set in by_set(report)
+        for row in of_set
     ]
     head = ["set", "rows", "detector", "AUROC", "FPR95 id", "FPR95 ood"]
     return (
@@ -111,6 +112,12 @@ def _ood(report):
         "lower; id: in-distribution is the positive class, ood: OOD is)\n"
         f"{_table(head, rows, 'lrlrrr')}"
     )
+
+
+def by_set(report):
+    """Rows of the out-of-distribution table: (set, rows), in the order given."""
+    sets = report["data"]["ood_rows"]
+    return [(name, [r for r in report["ood"] if r["set"] == name]) for name in sets]
 
 
 def _table(head, rows, align):
@@ -127,7 +134,8 @@ def _table(head, rows, align):
     return "\n".join(lines)
 
 
-def _number(value):
+def number(value):
+    """Four decimals, or three digits where those would not do."""
     if not math.isfinite(value):
         return str(value)
     return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 else f"{value:.3g}"

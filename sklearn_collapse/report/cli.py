@@ -19,15 +19,23 @@ def main(argv=None):
     Returns
     -------
     int
-        Exit code: 0, or 2 with one line on standard error.
+        Exit code: 0, or 2 with one line on standard error. If only what makes the
+        HTML report is missing, the text is still printed.
     """
     arguments = _parser().parse_args(argv)
     # scikit-learn takes a second to import: not for --help.
     from sklearn_collapse.report._compute import compute
+    from sklearn_collapse.report._html import MissingExtraError, as_html, check_extra
     from sklearn_collapse.report._load import ReportError, bundled, from_files
     from sklearn_collapse.report._text import as_json, as_text
 
+    code, page = 0, arguments.output is not None
     try:
+        if page:
+            try:
+                check_extra()
+            except MissingExtraError as error:
+                code, page = _fail(f"{arguments.output}: not written: {error}"), False
         if arguments.features is None:
             if arguments.ood:
                 raise ReportError("--ood needs FEATURES: the bundled ones bring sets.")
@@ -41,17 +49,25 @@ def main(argv=None):
                 arguments.seed,
             )
         report = _compute(compute, features, arguments, ReportError)
+        if page:
+            _progress("HTML report")
+            _save(as_html(report), arguments.output, ReportError)
         if arguments.json is not None:
-            _write(as_json(report), arguments.json, ReportError)
+            _write(as_json(report.numbers), arguments.json, ReportError)
         if arguments.json != "-":
-            print(as_text(report), flush=True)
+            print(as_text(report.numbers), flush=True)
     except ReportError as error:
-        message = " ".join(str(error).split())
-        print(f"sklearn-collapse: error: {message}", file=sys.stderr)
-        return 2
+        return _fail(error)
     except BrokenPipeError:  # the reader has seen enough, as in `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+    return code
+
+
+def _fail(error):
+    """Say in one line what is wrong; returns the exit code."""
+    message = " ".join(str(error).split())
+    print(f"sklearn-collapse: error: {message}", file=sys.stderr)
+    return 2
 
 
 def _parser():
@@ -84,6 +100,14 @@ def _parser():
         default=[],
         help="out-of-distribution features, .npy, or .npz with X or one array; may be "
         "repeated",
+    )
+    report.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="write the report with its pictures as one HTML page as well; needs "
+        "pip install 'sklearn-collapse[report]', without which the text is printed "
+        "and the exit code is 2",
     )
     report.add_argument(
         "--json", metavar="FILE", help="write the numbers as JSON; - prints only them"
@@ -129,7 +153,7 @@ def _seed(text):
 def _compute(compute, features, arguments, error_type):
     try:
         return compute(
-            features, class_weight=arguments.class_weight, progress=_Progress()
+            features, class_weight=arguments.class_weight, progress=_progress
         )
     except (ValueError, TypeError) as error:
         raise error_type(f"{features.name}: {error}") from error
@@ -138,19 +162,22 @@ def _compute(compute, features, arguments, error_type):
 def _write(text, target, error_type):
     if target == "-":
         print(text, flush=True)
-        return
+    else:
+        _save(text, target, error_type)
+
+
+def _save(text, target, error_type):
     try:
-        Path(target).write_text(text + "\n", encoding="utf-8")
+        # What UTF-8 lacks, parts of undecodable file names, becomes a question mark.
+        Path(target).write_text(text + "\n", encoding="utf-8", errors="replace")
     except OSError as error:
         raise error_type(f"{target}: cannot be written: {error.strerror}.") from error
 
 
-class _Progress:
+def _progress(text):
     """Say on standard error, if somebody watches, what is being done."""
-
-    def __call__(self, text):
-        if sys.stderr.isatty():
-            print(f"… {text}", file=sys.stderr, flush=True)
+    if sys.stderr.isatty():
+        print(f"… {text}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

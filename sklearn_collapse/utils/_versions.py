@@ -13,6 +13,8 @@ _PACKAGES = (
     "joblib",
     "threadpoolctl",
     "torch",
+    "matplotlib",
+    "jinja2",
     "array-api-strict",
 )
 

@@ -39,7 +39,9 @@ def other(request, library):
 
 def results(fitted, X):
     """What an estimator says about rows, by method."""
-    return {name: getattr(fitted, name)(X) for name in METHODS if hasattr(fitted, name)}
+    found = {n: getattr(fitted, n)(X) for n in METHODS if hasattr(fitted, n)}
+    # A scorer that maps no rows answers with what it has measured.
+    return found or {"cosines_": fitted.cosines_}
 
 
 def places(fitted):
@@ -88,11 +90,9 @@ def test_every_estimator_there_and_back(library, other, estimator):
     # The original is what it was.
     assert places(fitted) == {(library.name, "cpu")}
     fresh = pickle.loads(before)
-    for name, values in results(fitted, here).items():
-        assert_array_equal(np.asarray(values), np.asarray(expected[name]))
-        assert_array_equal(
-            np.asarray(getattr(fresh, name)(here)), np.asarray(expected[name])
-        )
+    for one in (fitted, fresh):
+        for name, values in results(one, here).items():
+            assert_array_equal(np.asarray(values), np.asarray(expected[name]))
 
 
 @pytest.mark.parametrize("estimator", INSTANCES, ids=repr)
@@ -111,12 +111,9 @@ def test_a_moved_estimator_goes_on(library, other, estimator):
     if hasattr(there, "calibrate"):
         there.calibrate(other.asarray(X))
         expected.calibrate(X)
-    name = next(iter(results(expected, X)))
-    assert_allclose(
-        np.asarray(getattr(there, name)(other.asarray(X))),
-        getattr(expected, name)(X),
-        rtol=1e-7,
-    )
+    found = results(there, other.asarray(X))
+    for name, values in results(expected, X).items():
+        assert_allclose(np.asarray(found[name]), values, rtol=1e-7, atol=1e-9)
 
 
 def test_the_copy_shares_no_memory(library):

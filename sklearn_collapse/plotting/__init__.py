@@ -1,0 +1,11 @@
+"""Pictures of spectra, class means and out-of-distribution scores.
+
+Display classes in scikit-learn's style. They need matplotlib
+(``pip install 'sklearn-collapse[plot]'``), but only once something is drawn.
+"""
+
+from sklearn_collapse.plotting._class_geometry import ClassGeometryDisplay
+from sklearn_collapse.plotting._ood_scores import OODScoreDisplay
+from sklearn_collapse.plotting._spectrum import SpectrumDisplay
+
+__all__ = ["ClassGeometryDisplay", "OODScoreDisplay", "SpectrumDisplay"]

@@ -1,0 +1,440 @@
+"""The HTML page, parsed: what it shows, that it is whole, that it loads nothing."""
+
+import base64
+import json
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from sklearn_collapse.metrics import METRICS
+from sklearn_collapse.report.cli import main
+
+pytest.importorskip("jinja2")
+pytest.importorskip("matplotlib")
+
+VOID = {"meta", "link", "img", "br", "hr", "wbr", "input"}
+ODD = "<script>alert('1')</script> & \"$\\foo{$\" 猫 \x07"
+
+
+class Page(HTMLParser):
+    """Elements with their attributes and text; tags that do not match raise."""
+
+    def __init__(self, source):
+        super().__init__(convert_charrefs=True)
+        self.open, self.elements = [], []
+        self.feed(source)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        names = [name for name, _ in attrs]
+        assert len(names) == len(set(names)), (tag, names)
+        element = {"tag": tag, "attrs": dict(attrs), "text": "", "in": list(self.open)}
+        self.elements.append(element)
+        if tag not in VOID:
+            self.open.append(element)
+
+    def handle_endtag(self, tag):
+        assert self.open, tag
+        assert self.open.pop()["tag"] == tag
+
+    def handle_data(self, data):
+        for element in self.open:
+            element["text"] += data
+
+    def all(self, tag, **attrs):
+        return [
+            element
+            for element in self.elements
+            if element["tag"] == tag
+            and all(element["attrs"].get(k) == v for k, v in attrs.items())
+        ]
+
+    def table(self, caption):
+        """Rows of the table with a caption: (row group, cells without it)."""
+        (table,) = (
+            t
+            for t in self.all("table")
+            if any(caption in c["text"] for c in self.all("caption") if t in c["in"])
+        )
+        group, rows = None, []
+        for tr in self.all("tr"):
+            if table not in tr["in"]:
+                continue
+            cells = [e for e in self.elements if tr in e["in"] and e["tag"] in "thtd"]
+            if cells[0]["attrs"].get("scope") == "rowgroup":
+                group = plain(cells[0]["text"])
+            elif cells[0]["attrs"].get("scope") == "row":
+                rows.append((group, [plain(cell["text"]) for cell in cells]))
+        return rows
+
+
+def plain(text):
+    return " ".join(text.replace("−", "-").split())
+
+
+@pytest.fixture
+def write(tmp_path, capsys):
+    """Write a page; returns its source and the numbers as JSON."""
+
+    def call(*arguments):
+        page, numbers = tmp_path / "page.html", tmp_path / "numbers.json"
+        argv = ["report", *map(str, arguments), "-o", str(page), "--json", str(numbers)]
+        assert main(argv) == 0
+        out, err = capsys.readouterr()
+        assert err == ""
+        assert "Neural collapse (" in out  # the text as well
+        return page.read_text("utf-8"), json.loads(numbers.read_text())
+
+    return call
+
+
+def make_file(path, names, d=6, n=120, seed=0, **more):
+    rng = np.random.default_rng(seed)
+    names = np.asarray(names)
+    y = np.arange(n) % len(names)
+    X = rng.normal(size=(len(names), d))[y] + 0.5 * rng.normal(size=(n, d))
+    np.savez(path, X=X, y=names[y], **more)
+    return path
+
+
+@pytest.fixture(scope="module")
+def bundled(tmp_path_factory):
+    """The page of the bundled features, from a process of its own."""
+    folder = tmp_path_factory.mktemp("bundled")
+    command = [sys.executable, "-m", "sklearn_collapse.report.cli", "report"]
+    result = subprocess.run(
+        [*command, "-o", folder / "page.html", "--json", folder / "numbers.json"],
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    source = (folder / "page.html").read_text("utf-8")
+    return source, json.loads((folder / "numbers.json").read_text())
+
+
+def pictures(page):
+    """SVG source of each picture."""
+    found = []
+    for img in page.all("img"):
+        head, _, code = img["attrs"]["src"].partition(",")
+        assert head == "data:image/svg+xml;base64"
+        found.append(base64.b64decode(code).decode())
+    return found
+
+
+def check_page(source):
+    """What must hold for every page."""
+    page = Page(source)
+    assert source.startswith("<!doctype html>")
+    assert page.all("html")[0]["attrs"]["lang"] == "en"
+    (title,) = page.all("title")
+    assert title["text"].strip()
+    assert len(page.all("h1")) == 1
+    ids = [e["attrs"]["id"] for e in page.elements if "id" in e["attrs"]]
+    assert len(ids) == len(set(ids)) > 0
+    for element in page.elements:
+        attrs = element["attrs"]
+        assert element["tag"] not in ("script", "iframe", "object", "form", "base")
+        assert not [name for name in attrs if name.startswith("on")]
+        for name in ("src", "href", "srcset", "action", "data", "poster"):
+            assert attrs.get(name, "data:").startswith("data:"), attrs
+        if "aria-labelledby" in attrs:
+            assert attrs["aria-labelledby"] in ids
+    for img in page.all("img"):
+        assert len(img["attrs"]["alt"]) > 20
+        assert int(img["attrs"]["width"]) > 0 < int(img["attrs"]["height"])
+    for table in page.all("table"):
+        assert any(table in caption["in"] for caption in page.all("caption"))
+    for th in page.all("th"):
+        assert th["attrs"]["scope"] in ("col", "row", "rowgroup")
+    # Nothing is fetched by the styles either, and the policy says so.
+    assert "@import" not in source
+    assert "url(" not in source
+    (policy,) = page.all("meta", **{"http-equiv": "Content-Security-Policy"})
+    assert policy["attrs"]["content"].startswith("default-src 'none'")
+    for svg in pictures(page):
+        root = ElementTree.fromstring(svg)  # whole XML
+        for element in root.iter():
+            assert element.tag.rpartition("}")[2] not in ("script", "foreignObject")
+            for name, value in element.attrib.items():
+                if name.rpartition("}")[2] == "href":
+                    assert value.startswith(("#", "data:"))
+    return page
+
+
+def test_bundled_page(bundled):
+    source, _ = bundled
+    page = check_page(source)
+    assert len(source) < 1_500_000
+    assert len(page.all("img")) == 2 + 4
+    assert "Notes" not in [plain(h["text"]) for h in page.all("h2")]
+    for name in ("airplane", "frog"):
+        assert any(name in dd["text"] for dd in page.all("dd"))
+
+
+def test_collapse_table(bundled):
+    """The numbers of the JSON, all of them, and facts of METRICS."""
+    source, numbers = bundled
+    rows = {
+        cells[0].split()[0]: (group, cells)
+        for group, cells in Page(source).table("training rows")
+    }
+    assert set(rows) == set(METRICS) == set(numbers["collapse"]["train"])
+    for name, (group, (what, direction, train, test)) in rows.items():
+        assert METRICS[name].source in what
+        assert len(what.split()) > 2
+        assert direction == METRICS[name].direction
+        value = numbers["collapse"]["train"][name]
+        assert float(train) == pytest.approx(value, rel=2e-3, abs=5e-5)
+        held_out = numbers["collapse"]["held_out"].get(name)
+        if held_out is None:
+            assert test == ""
+        else:
+            assert float(test) == pytest.approx(held_out, rel=2e-3, abs=5e-5)
+        assert ("Geometry" in group) == name.startswith(("nc2", "gnc2", "gof"))
+        assert ("Last layer" in group) == name.startswith("nc3")
+        assert ("Decisions" in group) == (name in ("nc4_agreement", "ncm_accuracy"))
+
+
+def test_detection_table(bundled):
+    source, numbers = bundled
+    shown = Page(source).table("AUROC")
+    assert len(shown) == len(numbers["ood"]) == 16
+    best = {}
+    for row in numbers["ood"]:
+        best[row["set"]] = max(best.get(row["set"], 0), row["auroc"])
+        (cells,) = (
+            cells
+            for group, cells in shown
+            if group.startswith(row["set"]) and cells[0].split()[0] == row["detector"]
+        )
+        values = [100 * row[key] for key in ("auroc", "fpr95_id", "fpr95_ood")]
+        assert cells[1:] == [f"{value:.1f}" for value in values]
+    marked = [cells[1] for _, cells in shown if cells[0].endswith(" best")]
+    assert marked == [f"{100 * value:.1f}" for value in best.values()]
+    for name, rows in numbers["data"]["ood_rows"].items():
+        assert any(group == f"{name} {rows} rows" for group, _ in shown)
+
+
+def test_summary(bundled):
+    """The main numbers in one paragraph, and the hardest and the easiest set."""
+    source, numbers = bundled
+    page = Page(source)
+    (lead,) = page.all("p", **{"class": "lead"})
+    text, collapse = plain(lead["text"]), numbers["collapse"]
+    ratios = [collapse[part]["nc1_trace_ratio"] for part in ("train", "held_out")]
+    assert (
+        f"variation is {ratios[0]:.3g} times that between the class means on the "
+        f"training rows and {ratios[1]:.3g} times on the test rows" in text
+    )
+    assert f"are {collapse['train']['nc2_etf_error']:.3g} from a simplex" in text
+    accuracy = numbers["data"]["head_accuracy_test"]
+    assert f"classifies {100 * accuracy:.1f} % of the test rows" in text
+    best = {}
+    for row in numbers["ood"]:
+        if row["auroc"] > best.get(row["set"], {"auroc": -1})["auroc"]:
+            best[row["set"]] = row
+    ordered = sorted(best.values(), key=lambda row: row["auroc"])
+    hard, easy = ordered[0], ordered[-1]
+    assert f"hardest is “{hard['set']}”" in text
+    assert (
+        f"({hard['detector']}) reaches an AUROC of {100 * hard['auroc']:.1f} %" in text
+    )
+    assert f"easiest is “{easy['set']}” with {100 * easy['auroc']:.1f} %" in text
+    tiles = [plain(b["text"]) for b in page.all("b")]
+    assert tiles == [
+        f"{collapse['held_out']['vci']:.3g}",
+        f"{collapse['train']['nc2_etf_error']:.3g}",
+        f"{100 * accuracy:.1f} %",
+        f"{100 * hard['auroc']:.1f} %",
+    ]
+
+
+def test_pictures_show_the_numbers(bundled):
+    """Text in the pictures is text: AUROC of every detector and set, the rank."""
+    source, numbers = bundled
+    spectrum, geometry, *scores = pictures(Page(source))
+    assert f"rank {numbers['data']['within_rank']} of 96" in spectrum
+    assert "automobile" in geometry
+    for row in numbers["ood"]:
+        picture = scores[
+            ["Mahalanobis", "Mahalanobis++", "relative", "relative++"].index(
+                row["detector"]
+            )
+        ]
+        assert f">AUROC {100 * row['auroc']:.1f}<" in picture
+        assert f">FPR95 {100 * row['fpr95_id']:.1f}<" in picture
+    for svg in (spectrum, geometry, *scores):
+        assert "prefers-color-scheme" in svg
+        assert "currentColor" in svg
+        assert "#010203" not in svg
+
+
+def test_same_page_every_time(bundled, write):
+    assert write()[0] == bundled[0]
+
+
+def test_text_of_users_is_text(write, tmp_path):
+    """Names of classes, sets and files cannot become markup or formulas."""
+    folder = tmp_path / "<b>file"
+    folder.mkdir()
+    path = make_file(folder / "<img src=x>.npz", [ODD, "</title>", "b", "c"])
+    np.save(tmp_path / "far.npy", np.random.default_rng(0).normal(size=(20, 6)) * 3)
+    source, numbers = write(path, "--ood", f"{ODD}={tmp_path / 'far.npy'}")
+    page = check_page(source)
+    assert "<script" not in source
+    assert "<b>file" not in source
+    assert page.all("h1")[0]["text"] == numbers["data"]["name"] == str(path)
+    assert any("<script>alert('1')</script> &" in e["text"] for e in page.all("dd"))
+    ((group, _), *_) = page.table("AUROC")
+    assert group.startswith("<script>alert('1')</script> &")
+    for svg in pictures(page)[1:]:
+        assert "&lt;script&gt;alert" in svg
+    # A control character may stand in HTML text, but would break the pictures.
+    assert "\x07" not in "".join(pictures(page))
+
+
+def test_file_name_that_is_not_unicode(write, tmp_path):
+    path = make_file(tmp_path / "plain.npz", ["a", "b"])
+    odd = tmp_path / "odd\udcff.npz"
+    try:
+        path.rename(odd)
+    except (OSError, UnicodeEncodeError):
+        pytest.skip("the file system has only unicode names")
+    page = tmp_path / "page.html"
+    argv = ["report", str(odd), "-o", str(page), "--json", str(tmp_path / "n.json")]
+    from sklearn_collapse.report import _text
+
+    original = _text.as_text
+    try:  # such a name cannot be printed everywhere: not this test's subject
+        _text.as_text = lambda report: ""
+        assert main(argv) == 0
+    finally:
+        _text.as_text = original
+    check_page(page.read_text("utf-8"))
+
+
+def test_notes_and_numbers_that_are_not_there(write, tmp_path):
+    """More classes than a simplex has: a note, and no sentence about it."""
+    path = make_file(tmp_path / "many.npz", np.arange(9), d=3, n=180)
+    source, numbers = write(path, "--class-weight", "balanced")
+    page = check_page(source)
+    notes = [plain(li["text"]) for li in page.all("li")]
+    assert set(numbers["notes"]) <= set(notes)
+    assert any("no simplex in 3 dimensions" in note for note in notes)
+    rows = {cells[0].split()[0]: cells for _, cells in page.table("training rows")}
+    assert rows["nc2_etf_error"][2] == "undefined"
+    assert "nc3_product" not in rows
+    assert "All classes weigh alike" in source
+    (lead,) = page.all("p", **{"class": "lead"})
+    assert "simplex" not in lead["text"]
+    assert "No sets were given" in source
+    assert len(page.all("img")) == 2
+
+
+def test_collapsed_completely(write, tmp_path):
+    """Zero within-class variation, zero distances, infinite ratios."""
+    y = np.repeat(np.arange(4), 10)
+    np.savez(tmp_path / "c.npz", X=np.eye(4)[y], y=y, X_test=np.eye(4)[y], y_test=y)
+    source, numbers = write(tmp_path / "c.npz")
+    page = check_page(source)
+    rows = {cells[0].split()[0]: cells for _, cells in page.table("training rows")}
+    for name, value in numbers["collapse"]["train"].items():
+        shown = rows[name][2].replace("∞", "inf").replace("undefined", "nan")
+        assert float(shown) == pytest.approx(
+            float(value), rel=2e-3, abs=5e-5, nan_ok=True
+        )
+    (lead,) = page.all("p", **{"class": "lead"})
+    assert "variation is 0 times" in lead["text"]
+
+
+def test_one_set(write, tmp_path):
+    path = make_file(tmp_path / "a.npz", ["a", "b", "c"])
+    np.save(tmp_path / "far.npy", np.full((5, 6), 40.0))
+    source, _ = write(path, "--ood", f"far={tmp_path / 'far.npy'}")
+    (lead,) = check_page(source).all("p", **{"class": "lead"})
+    assert "Rows of “far” are told apart with an AUROC of 100.0" in lead["text"]
+
+
+def test_captions_fit_the_pictures(write, tmp_path):
+    """A matrix has dark and pale cells; a histogram, of many classes, has none."""
+    few = check_page(write(make_file(tmp_path / "a.npz", ["a", "b", "c"]))[0])
+    many = make_file(tmp_path / "b.npz", np.arange(201), d=5, n=2010)
+    many = check_page(write(many)[0])
+    captions = [plain(e["text"]) for p in (few, many) for e in p.all("figcaption")]
+    assert ["part from the rest" in c for c in captions] == [True, False, False, False]
+    assert ["Darker" in c for c in captions] == [False, True, False, False]
+
+
+def test_many_classes_are_not_listed(write, tmp_path):
+    path = make_file(tmp_path / "m.npz", [f"class {k}" for k in range(60)], d=70, n=600)
+    page = check_page(write(path)[0])
+    assert not any("class 17" in dd["text"] for dd in page.all("dd"))
+
+
+def test_settings_of_the_caller_are_left_alone(write, tmp_path):
+    import matplotlib
+
+    path = make_file(tmp_path / "a.npz", ["a", "b"])
+    with matplotlib.rc_context({"font.size": 31, "text.usetex": True}):
+        before = dict(matplotlib.rcParams)
+        first = write(path)[0]
+        assert dict(matplotlib.rcParams) == before
+    assert write(path)[0] == first
+
+
+# -- what cannot be written --------------------------------------------------------
+
+
+@pytest.mark.parametrize("missing", ["jinja2", "matplotlib"])
+def test_missing_extra(missing, monkeypatch, tmp_path, capsys):
+    """One line says what to install; the text is printed, no file is left."""
+    path = make_file(tmp_path / "a.npz", ["a", "b"])
+    assert main(["report", str(path)]) == 0
+    text, _ = capsys.readouterr()
+    monkeypatch.setitem(sys.modules, missing, None)
+    page, numbers = tmp_path / "page.html", tmp_path / "numbers.json"
+    argv = ["report", str(path), "-o", str(page), "--json", str(numbers)]
+    assert main(argv) == 2
+    out, err = capsys.readouterr()
+    assert out == text
+    assert len(err.splitlines()) == 1
+    assert err.startswith(f"sklearn-collapse: error: {page}: not written: ")
+    assert err.endswith("pip install 'sklearn-collapse[report]'\n")
+    assert missing in err
+    assert not page.exists()
+    assert json.loads(numbers.read_text())["data"]["n_classes"] == 2
+
+
+@pytest.mark.parametrize("target", [".", "nowhere/page.html"])
+def test_path_that_cannot_be_written(target, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    path = make_file("a.npz", ["a", "b"])
+    assert main(["report", path, "--output", target]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"sklearn-collapse: error: {target}: cannot be written: ")
+    assert len(err.splitlines()) == 1
+
+
+def test_features_that_cannot_be_read_leave_no_page(tmp_path, capsys):
+    page = tmp_path / "page.html"
+    assert main(["report", str(tmp_path / "no.npz"), "-o", str(page)]) == 2
+    assert not page.exists()
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_help_says_what_is_needed(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["report", "--help"])
+    out = re.sub(r"\s+", " ", capsys.readouterr().out)
+    assert "-o FILE" in out
+    assert "sklearn-collapse[report]" in out
+    assert "exit code is 2" in out
