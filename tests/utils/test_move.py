@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
-from conftest import LIBRARIES, Library
+from libraries import LIBRARIES, Library
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import BaseEstimator, clone
 from sklearn.decomposition import PCA
