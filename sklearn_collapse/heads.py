@@ -313,6 +313,11 @@ class ResolvedHead(NamedTuple):
                 f"values for {len(self.classes)} classes, but there must be one per "
                 f"class: with support vectors use decision_function_shape='ovr'."
             )
+        if not np.isfinite(logits).all():
+            raise ValueError(
+                f"{type(self.estimator).__name__} gives logits that are NaN or "
+                f"infinity. Rescale the features, or pass another head."
+            )
         return as_like(logits, block, block.dtype)
 
 
@@ -356,7 +361,10 @@ def fitted_head(head, data=None):
     weights = {}
     if sample_weight is not None and has_fit_parameter(head, "sample_weight"):
         weights["sample_weight"] = to_numpy(sample_weight)
-    return clone(head).fit(to_numpy(X), to_numpy(y), **weights)
+    rows = to_numpy(X)
+    # As precise as rows are mapped: sums of float16 overflow.
+    rows = rows.astype(float_dtype(rows, np), copy=False)
+    return clone(head).fit(rows, to_numpy(y), **weights)
 
 
 def resolve_head(head, geometry):
