@@ -148,6 +148,7 @@ class Detector(OutlierMixin, RowsEstimator):
             )
         return self._score_rows(X) - self.offset_
 
+
 class MomentsDetector(Detector, MomentsEstimator):
     """Detector whose scores are a function of class moments.
 

@@ -177,9 +177,9 @@ class LogitDetector(Detector):
     def _check_width(self, n_columns):
         if self.head is None and self.method == "msp" and n_columns == 1:
             raise ValueError(
-                "X holds the logits of a single class (n_features=1), whose probability "
-                "is always 1. Pass method='energy' or 'max_logit', or features together "
-                "with a head."
+                "X holds the logits of a single class (n_features=1), whose "
+                "probability is always 1. Pass method='energy' or 'max_logit', or "
+                "features together with a head."
             )
 
     def _resolve(self, X, y, weights):

@@ -219,7 +219,8 @@ class NECODetector(HeadMixin, MomentsDetector):
 
     def _score_rows(self, X):
         space, head = self._space(), self._resolved_head()
-        rows = Rows(X, self.device, work=float(X.shape[0]) * math.prod(space.vectors.shape))
+        work = float(X.shape[0]) * math.prod(space.vectors.shape)
+        rows = Rows(X, self.device, work)
         factor, width = None, 0
         if head is not None:
             head, width = head.about(space.mean, space.scale), len(head.classes)

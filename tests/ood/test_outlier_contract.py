@@ -43,9 +43,18 @@ MAHALANOBIS = [k for k, v in DETECTORS.items() if isinstance(v, MahalanobisDetec
 NEEDS_LABELS = [name for name in DETECTORS if name.endswith("lda")]
 USES_LABELS = MAHALANOBIS + NEEDS_LABELS
 NEEDS_FITTED = ("score_samples", "decision_function", "predict", "calibrate")
+KINDS = (MahalanobisDetector, NECODetector, LogitDetector)
 
 detectors = pytest.mark.parametrize("name", DETECTORS)
 streaming = pytest.mark.parametrize("name", STREAMING)
+kinds = pytest.mark.parametrize("kind", KINDS)
+CALLS = [
+    (kind, method)
+    for kind in KINDS
+    for method in ("fit", "partial_fit", *NEEDS_FITTED)
+    if hasattr(kind, method)
+]
+calls = pytest.mark.parametrize(("kind", "method"), CALLS)
 
 
 @pytest.fixture
@@ -543,10 +552,11 @@ def test_arguments_are_keyword_only():
         MahalanobisDetector("tied", True)
 
 
+@kinds
 @pytest.mark.parametrize("method", NEEDS_FITTED)
-def test_unfitted(method, data):
+def test_unfitted(kind, method, data):
     with pytest.raises(NotFittedError, match="not fitted yet"):
-        getattr(MahalanobisDetector(), method)(data[0])
+        getattr(kind(), method)(data[0])
 
 
 @pytest.mark.parametrize(
@@ -561,10 +571,10 @@ def test_unfitted_attributes(attribute):
 @pytest.mark.parametrize(
     ("value", "word"), [(np.nan, "NaN"), (np.inf, "inf"), (-np.inf, "inf")]
 )
-@pytest.mark.parametrize("method", ["fit", "partial_fit", *NEEDS_FITTED])
-def test_nonfinite_rows_are_named(library, method, value, word, data):
+@calls
+def test_nonfinite_rows_are_named(library, kind, method, value, word, data):
     X, y, _ = data
-    detector = MahalanobisDetector()
+    detector = kind()
     if method in NEEDS_FITTED:
         detector.fit(library.asarray(X), y)
     bad = with_value(with_value(X, 100, value), 57, value)
@@ -573,10 +583,10 @@ def test_nonfinite_rows_are_named(library, method, value, word, data):
             getattr(detector, method)(library.asarray(bad, dtype))
 
 
-@pytest.mark.parametrize("method", ["fit", "partial_fit", *NEEDS_FITTED])
-def test_bad_shapes(library, method, data):
+@calls
+def test_bad_shapes(library, kind, method, data):
     X, y, _ = data
-    detector = MahalanobisDetector()
+    detector = kind()
     if method in NEEDS_FITTED:
         detector.fit(library.asarray(X), y)
     for bad, message in [
@@ -601,10 +611,11 @@ def test_one_row(library, data):
     assert detector.predict(one).shape == (1,)
 
 
+@kinds
 @pytest.mark.parametrize("method", NEEDS_FITTED)
-def test_other_width(library, method, data):
+def test_other_width(library, kind, method, data):
     X, _, _ = data
-    detector = MahalanobisDetector().fit(library.asarray(X))
+    detector = kind().fit(library.asarray(X))
     with pytest.raises(ValueError, match=r"3 features.* expecting 4 features"):
         getattr(detector, method)(library.asarray(X[:, :3]))
 
@@ -657,10 +668,11 @@ def test_complex_and_text(library, data):
         MahalanobisDetector().fit([["a", "b"], ["c", "d"]])
 
 
-def test_sparse_input(data):
+@kinds
+def test_sparse_input(kind, data):
     sparse = pytest.importorskip("scipy.sparse")
     X, _, _ = data
-    detector = MahalanobisDetector().fit(X)
+    detector = kind().fit(X)
     for matrix in (sparse.csr_array(X), sparse.csr_matrix(X)):
         for method in ("fit", *NEEDS_FITTED):
             with pytest.raises(TypeError, match=r"Sparse.*toarray"):
@@ -705,30 +717,33 @@ def test_data_frames(frames, data):
     assert not hasattr(detector, "feature_names_in_")
 
 
-@pytest.mark.parametrize("method", ["partial_fit", *NEEDS_FITTED])
+@pytest.mark.parametrize(
+    ("kind", "method"), [(kind, method) for kind, method in CALLS if method != "fit"]
+)
 @pytest.mark.parametrize("other", ["torch", "array_api_strict"])
-def test_fitted_on_another_library(method, other, data):
+def test_fitted_on_another_library(kind, method, other, data):
     module = pytest.importorskip(other)
     X, _, _ = data
     foreign = module.asarray(X)
     for fitted, asked in [(foreign, X), (X, foreign)]:
-        detector = MahalanobisDetector().fit(fitted)
-        message = rf"MahalanobisDetector\.{method}\(\) must use the same namespace"
+        detector = kind().fit(fitted)
+        message = rf"{kind.__name__}\.{method}\(\) must use the same namespace"
         with pytest.raises(ValueError, match=message):
             getattr(detector, method)(asked)
 
 
-def test_device(data):
+@kinds
+def test_device(kind, data):
     torch = pytest.importorskip("torch")
     X, _, new = data
-    expected = MahalanobisDetector().fit(X).score_samples(new)
-    detector = MahalanobisDetector(device="cpu").fit(X)
+    expected = kind().fit(X).score_samples(new)
+    detector = kind(device="cpu").fit(X)
     assert_array_equal(detector.score_samples(new), expected)
-    MahalanobisDetector(device="cpu").fit(torch.asarray(X))
+    kind(device="cpu").fit(torch.asarray(X))
     with pytest.raises(ValueError, match="device='nowhere' cannot be used"):
-        MahalanobisDetector(device="nowhere").fit(X)
+        kind(device="nowhere").fit(X)
     with pytest.raises(ValueError, match="X lives on device 'cpu'"):
-        MahalanobisDetector(device="cuda:0").fit(torch.asarray(X))
+        kind(device="cuda:0").fit(torch.asarray(X))
 
 
 # -- among scikit-learn's tools --------------------------------------------------
@@ -838,22 +853,24 @@ def test_clone():
         assert not hasattr(twin, "moments_")
 
 
-def test_array_api_dispatch(data):
+@kinds
+def test_array_api_dispatch(kind, data):
     torch = pytest.importorskip("torch")
     X, y, new = data
-    expected = MahalanobisDetector().fit(X, y).decision_function(new)
+    expected = kind().fit(X, y).decision_function(new)
     with config_context(array_api_dispatch=True):
-        detector = MahalanobisDetector().fit(torch.asarray(X), torch.asarray(y))
+        detector = kind().fit(torch.asarray(X), torch.asarray(y))
         decision = detector.decision_function(torch.asarray(new))
     assert isinstance(decision, torch.Tensor)
     assert_allclose(decision.numpy(), expected, rtol=1e-9)
 
 
-def test_tensors_are_detached(data):
+@kinds
+def test_tensors_are_detached(kind, data):
     torch = pytest.importorskip("torch")
     X, y, new = data
     X, new = (torch.asarray(v).requires_grad_() for v in (X, new))
-    decision = MahalanobisDetector().fit(X, y).decision_function(new)
+    decision = kind().fit(X, y).decision_function(new)
     assert not decision.requires_grad
 
 
