@@ -35,9 +35,14 @@ class RowsEstimator(BaseEstimator):
 
     # What fit leaves behind.
     _left_by_fit: tuple = ("n_features_in_", "feature_names_in_")
-    # Whether the ranking of results ignores the unit of the features. Where the
-    # definition depends on it, as with a fixed head, the docstring says so.
-    _ignores_scale: bool = True
+
+    @property
+    def _ignores_scale(self):
+        """Whether the ranking of results ignores the unit of the features.
+
+        Where the definition depends on it, as with a fixed head, the docstring says so.
+        """
+        return True
 
     def _forget(self):
         """Drop what an earlier fit has left and this one may not replace."""

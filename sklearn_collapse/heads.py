@@ -423,7 +423,9 @@ def check_head(head, classes, n_features):
     if head is None or isinstance(head, str):
         return
     known = head.classes_
-    lacking = [] if classes is None else classes[positions(classes, known) < 0]
+    if classes is None:
+        classes = known
+    lacking = classes[positions(classes, known) < 0]
     if len(lacking):
         raise ValueError(
             f"The head lacks the classes {lacking[:5].tolist()} of the data; it knows "

@@ -54,7 +54,7 @@ def class_metric(means, centre, root, xp):
     return ClassMetric(centre, means, root, xp.matrix_transpose(queries), half_norms)
 
 
-def map_rows(rows, function, width, dtype=None):
+def map_rows(rows, function, width, dtype=None, *, check=True):
     """Apply a function to blocks of rows and stack what it returns.
 
     Parameters
@@ -66,6 +66,8 @@ def map_rows(rows, function, width, dtype=None):
         Number of float64 columns that a block occupies at the most.
     dtype : dtype, default=None
         Dtype of the blocks; by default that in which X is mapped.
+    check : bool, default=True
+        Whether NaN and infinity are refused. Without, the caller looks at the results.
 
     Returns
     -------
@@ -73,12 +75,12 @@ def map_rows(rows, function, width, dtype=None):
     """
     X, xp = rows.X, rows.xp
     dtype = dtype or float_dtype(X, xp)
-    if is_foreign(X):
+    if check and is_foreign(X):
         check_finite(X)  # once: every check waits for the device
     n = X.shape[0]
     out = None
     for here in slices(n, block_rows(width)):
-        if not is_foreign(X):
+        if check and not is_foreign(X):
             check_finite(X[here], row_numbers=range(here.start, n))
         results = function(rows.fetch(here, dtype), here)
         if out is None:

@@ -6,6 +6,10 @@ from sklearn_collapse._linalg._rows import centring, map_rows
 from sklearn_collapse.utils._arrays import float_dtype
 from sklearn_collapse.utils._finite import raise_nonfinite
 
+# Rounding of the centre, in units of the scale and of a dtype's spacing, that is no
+# larger than the rounding of a product.
+_NEGLIGIBLE = 8.0
+
 
 @np.errstate(over="ignore", invalid="ignore")
 def subspace_ratio(
@@ -25,7 +29,7 @@ def subspace_ratio(
         Whether the length in the denominator is ||x||.
     factor : callable, default=None
         Maps a block of x and the same block of z to what its ratios are multiplied
-        by, shape (n,).
+        by, shape (n,). Rows that are not finite have been refused before.
     width : int, default=0
         Number of columns of what the factor computes.
 
@@ -37,8 +41,11 @@ def subspace_ratio(
     """
     xp = rows.xp
     dtype = float_dtype(rows.X, xp)
+    inverse = None
+    if scale is not None:
+        inverse = rows.local(1 / scale, dtype)
+        centre = _rounded(rows.local(centre), rows.local(scale), dtype, xp)
     centred = centring(rows, centre, dtype)
-    inverse = None if scale is None else rows.local(1 / scale, dtype)
     vectors = rows.local(vectors, dtype)
 
     def ratios(block, _):
@@ -56,7 +63,16 @@ def subspace_ratio(
             ratio *= factor(block, z)
         return (ratio,)
 
-    found = map_rows(rows, ratios, max(*vectors.shape, width), dtype)[0]
+    # A row that is not finite has a ratio that is not: no pass of its own to find it.
+    check, width = factor is not None, max(*vectors.shape, width)
+    found = map_rows(rows, ratios, width, dtype, check=check)[0]
     if not bool(xp.all(xp.isfinite(found))):
         raise_nonfinite(rows.X)
     return found
+
+
+def _rounded(centre, scale, dtype, xp):
+    """Round a centre to a dtype, where the second step of centring gains nothing."""
+    rough = xp.astype(xp.astype(centre, dtype), xp.float64)
+    least = _NEGLIGIBLE * float(xp.finfo(dtype).eps)
+    return rough if bool(xp.all(xp.abs(rough - centre) <= least * scale)) else centre
