@@ -412,12 +412,19 @@ def test_heads_that_do_not_fit():
         NECODetector(2, head=_Pairs()).fit(X, np.arange(len(X)) % 4)
     with pytest.raises(ValueError, match="neither decision_function nor predict_proba"):
         NECODetector(2, head=_Decides()).fit(X, y)
+    with pytest.raises(ValueError, match="gives logits that are NaN or infinity"):
+        NECODetector(2, head=_Lost()).fit(X, y)
     with pytest.raises(ValueError, match="'C' parameter"):
         NECODetector(2, head=LogisticRegression(C=-1)).fit(X, y)
 
 
 class _Decides(GaussianNB):
     predict_proba = property()
+
+
+class _Lost(GaussianNB):
+    def predict_proba(self, X):
+        return np.nan * super().predict_proba(X)
 
 
 class _Pairs(LogisticRegression):
@@ -488,6 +495,23 @@ def test_rows_of_no_length(library, dtype):
     ):
         scores = scores_of(library, NECODetector(1, **options), X, None, zero)
         assert_array_equal(scores, 0)
+    # The formula would divide by zero what is not zero.
+    detector = NECODetector(1, denominator="raw")
+    assert_array_equal(scores_of(library, detector, X + 1, None, zero), 0)
+
+
+@pytest.mark.parametrize(
+    "head", [None, LinearHead(COEF, INTERCEPT), GaussianNB()], ids=str
+)
+def test_rows_that_are_not_finite_are_named(library, head):
+    """Also where a classifier would raise first."""
+    X, y, new = make_data()
+    detector = NECODetector(2, head=head).fit(library.asarray(X), y)
+    for value, word in ((np.nan, "NaN"), (np.inf, "infinity")):
+        bad = new.copy()
+        bad[[5, 9], 3] = value
+        with pytest.raises(ValueError, match=rf"X contains {word}.*row 5, column 3"):
+            detector.score_samples(library.asarray(bad))
 
 
 def test_dead_unit(library):
@@ -498,6 +522,7 @@ def test_dead_unit(library):
         shifted = [v + offset * (np.arange(6) == 2) for v in (X, new)]
         detector = NECODetector(2).fit(library.asarray(shifted[0]), y)
         scores = library.to_numpy(detector.score_samples(library.asarray(shifted[1])))
+        assert_array_equal(library.to_numpy(detector.components_)[:, 2], 0)
         dark = shifted[1].copy()
         dark[:, 2] = 0.1 + offset
         expected = neco_authors(shifted[0], dark, 2, "resnet")
@@ -556,6 +581,10 @@ def test_numpy_rows_on_another_device(variant, monkeypatch):
     torch = pytest.importorskip("torch")
     monkeypatch.setattr(_arrays, "gpu_for", lambda device, work: torch.empty(0))
     X, y, new = make_data()
+    for center in (True, False):
+        detector = NECODetector(2, scale=False, center=center).fit(X)
+        expected = neco_unscaled(X, new, 2, center, "scaled")
+        assert_allclose(detector.score_samples(new), expected, rtol=1e-9)
     scores = detector_of(variant, 2).fit(X, y).score_samples(new)
     assert isinstance(scores, np.ndarray)
     assert_allclose(scores, neco_authors(X, new, 2, variant), rtol=1e-9)
