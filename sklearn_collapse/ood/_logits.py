@@ -1,6 +1,7 @@
 """Detectors that look at the logits alone."""
 
 from numbers import Real
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -9,6 +10,7 @@ from sklearn_collapse._base import unchanged_on_error
 from sklearn_collapse._linalg._logits import SCORES
 from sklearn_collapse._linalg._rows import centring, map_rows
 from sklearn_collapse.heads import (
+    ResolvedHead,
     check_head,
     fitted_head,
     resolve_classifier,
@@ -18,11 +20,20 @@ from sklearn_collapse.metrics._geometry import ClassGeometry
 from sklearn_collapse.moments import ClassMoments
 from sklearn_collapse.ood._base import Detector, warn_outlier_labels
 from sklearn_collapse.ood._head import HEAD, require_labels
-from sklearn_collapse.utils._arrays import Rows, float_dtype, place_of
+from sklearn_collapse.utils._arrays import Array, Rows, float_dtype, place_of
 from sklearn_collapse.utils._finite import check_finite, raise_nonfinite
 from sklearn_collapse.utils._labels import encode_labels
 from sklearn_collapse.utils._sklearn_private import Interval, StrOptions, fit_context
 from sklearn_collapse.utils._validation import check_same_place, validate_features
+
+
+class _Fitted(NamedTuple):
+    """What scoring needs; one attribute, as labels are of no library but NumPy's."""
+
+    place: tuple
+    classes: np.ndarray | None
+    head: ResolvedHead | None
+    centre: Array | None  # of the rows that the head reads
 
 
 class LogitDetector(Detector):
@@ -113,7 +124,7 @@ class LogitDetector(Detector):
         "head": HEAD,
         "temperature": [Interval(Real, 0, None, closed="neither")],
     }
-    _left_by_fit = (*Detector._left_by_fit, "head_", "classes_", "device_", "_fitted")
+    _left_by_fit = (*Detector._left_by_fit, "head_", "device_", "_fitted")
 
     def __init__(
         self,
@@ -159,16 +170,26 @@ class LogitDetector(Detector):
             )
             check_finite(X)
             self._check_width(X.shape[1])
-            if y is not None:
-                self.classes_ = encode_labels(y)[0]
+            classes = None if y is None else encode_labels(y)[0]
             self.head_ = fitted_head(self.head, (X, y, weights))
-            check_head(self.head_, getattr(self, "classes_", None), X.shape[1])
-            self._fitted = (place_of(X), *self._resolve(X, y, weights))
+            check_head(self.head_, classes, X.shape[1])
+            head, centre = self._resolve(X, y, weights)
+            self._fitted = _Fitted(place_of(X), classes, head, centre)
             self.device_ = self._rows(X).place[1]
             self._calibrate(X, weights)
-            if y is not None:
-                warn_outlier_labels(self.classes_)
+            if classes is not None:
+                warn_outlier_labels(classes)
         return self
+
+    @property
+    def classes_(self):
+        """Labels, if y was given."""
+        check_is_fitted(self, "_fitted")
+        if self._fitted.classes is None:
+            raise AttributeError(
+                f"{type(self).__name__} was fitted without y: it has no classes_."
+            )
+        return self._fitted.classes
 
     @property
     def _ignores_scale(self):
@@ -195,17 +216,17 @@ class LogitDetector(Detector):
     def _validate_rows(self, X, method):
         check_is_fitted(self, "_fitted")
         X = validate_features(self, X)
-        check_same_place(self, X, self._fitted[0], method)
+        check_same_place(self, X, self._fitted.place, method)
         return X
 
     def _rows(self, X):
-        head = self._fitted[1]
+        head = self._fitted.head
         n_classes = X.shape[1] if head is None else len(head.classes)
         return Rows(X, self.device, work=float(X.shape[0]) * X.shape[1] * n_classes)
 
     @np.errstate(over="ignore", invalid="ignore")
     def _score_rows(self, X):
-        _, head, centre = self._fitted
+        head, centre = self._fitted.head, self._fitted.centre
         rows, score, temperature = self._rows(X), SCORES[self.method], self.temperature
         xp, width = rows.xp, X.shape[1]
         if head is not None:

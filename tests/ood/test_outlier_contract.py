@@ -249,7 +249,7 @@ def test_classes_only_with_labels(name, data):
                 getattr(detector_of(name), method)(X)
         return
     detector.fit(X)
-    with pytest.raises(AttributeError, match=r"without y|has no attribute"):
+    with pytest.raises(AttributeError, match="without y"):
         detector.classes_  # noqa: B018
     if name in STREAMING:
         assert not hasattr(detector_of(name).partial_fit(X), "classes_")
