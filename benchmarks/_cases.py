@@ -7,9 +7,9 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from benchmarks._measure import best_times, peak_extra
-from sklearn_collapse import ClassMoments
+from sklearn_collapse import ClassMoments, LinearHead
 from sklearn_collapse.collapse import NeuralCollapseScorer
-from sklearn_collapse.ood import MahalanobisDetector
+from sklearn_collapse.ood import MahalanobisDetector, NECODetector
 from sklearn_collapse.whitening import SpectralWhitener
 
 
@@ -125,6 +125,56 @@ def whitening(n, d, n_classes, repeats):
     yield "whitening", "extra memory, result not counted", peak - kept, "MiB", "", ""
 
 
+def neco(n, d, n_classes, repeats):
+    """Scoring against the one projection that it needs."""
+    X, y = make_rows(n, d, n_classes)
+    detector = NECODetector().fit(X, y)
+    head = LinearHead(np.random.default_rng(1).normal(size=(n_classes, d)))
+    with_head = NECODetector(head=head).fit(X, y)
+    plain = NECODetector(scale=False, center=False).fit(X, y)
+    vectors = detector.components_.T.astype(np.float32)
+    out = np.empty((n, vectors.shape[1]), np.float32)
+    coef = head.coef_.T.astype(np.float32)
+    logits = np.empty((n, n_classes), np.float32)
+
+    def both():
+        np.matmul(X, vectors, out=out)
+        np.matmul(X, coef, out=logits)
+
+    times = best_times(
+        {
+            "product": lambda: np.matmul(X, vectors, out=out),
+            "ours": lambda: detector.score_samples(X),
+            "both": both,
+            "head": lambda: with_head.score_samples(X),
+        },
+        repeats,
+    )
+    product = times["product"]
+    yield _floor("NECO", f"projection to {len(vectors.T)}, float32", product)
+    yield _ratio("NECO", "score_samples", times["ours"], "projection", product)
+    yield _floor("NECO", "projection and logits, float32", times["both"])
+    yield _ratio(
+        "NECO", "score_samples with a head", times["head"], "both", times["both"]
+    )
+    vectors = plain.components_.T.astype(np.float32)
+    out = np.empty((n, vectors.shape[1]), np.float32)
+    times = best_times(
+        {
+            "product": lambda: np.matmul(X, vectors, out=out),
+            "ours": lambda: plain.score_samples(X),
+        },
+        repeats,
+    )
+    product = times["product"]
+    yield _floor("NECO", f"projection to {len(vectors.T)}, float32", product)
+    yield _ratio(
+        "NECO", "score_samples, rows as they are", times["ours"], "projection", product
+    )
+    peak, kept = peak_extra(lambda: detector.score_samples(X))
+    yield "NECO", "extra memory, result not counted", peak - kept, "MiB", "", ""
+
+
 def growth(n, d, n_classes, repeats):
     """Time per row of n against n / 4 rows; cost of merging partial results."""
     X, y = make_rows(n, d, n_classes)
@@ -203,4 +253,4 @@ _MOMENT_METRICS = [
     "gof_off_diagonal",
 ]
 
-CASES = (moments, whitening, mahalanobis, growth, imports)
+CASES = (moments, whitening, mahalanobis, neco, growth, imports)

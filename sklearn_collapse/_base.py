@@ -1,4 +1,4 @@
-"""What every estimator built on `ClassMoments` shares."""
+"""What every estimator that is fitted on rows shares, and those of `ClassMoments`."""
 
 from contextlib import contextmanager
 
@@ -30,15 +30,58 @@ def unchanged_on_error(estimator):
         raise
 
 
-class MomentsEstimator(BaseEstimator):
+class RowsEstimator(BaseEstimator):
+    """Validate rows for fitting, and forget what an earlier fit has left."""
+
+    # What fit leaves behind.
+    _left_by_fit: tuple = ("n_features_in_", "feature_names_in_")
+
+    @property
+    def _ignores_scale(self):
+        """Whether the ranking of results ignores the unit of the features.
+
+        Where the definition depends on it, as with a fixed head, the docstring says so.
+        """
+        return True
+
+    def _forget(self):
+        """Drop what an earlier fit has left and this one may not replace."""
+        for name in self._left_by_fit:
+            if hasattr(self, name):
+                delattr(self, name)
+
+    def _validate_fit(self, X, y, sample_weight, *, reset, min_samples):
+        """Validate rows for fitting; rows of zero weight are dropped.
+
+        Returns
+        -------
+        X : array of shape (n, d)
+        y : ndarray of shape (n,) or None
+        weights : ndarray of shape (n,) or None
+        """
+        X = validate_features(self, X, reset=reset, min_samples=min_samples)
+        weights = check_weights(sample_weight, X.shape[0])
+        if y is not None:
+            y = as_label_array(y)
+            check_lengths(X, y)
+        X, kept, weights = drop_zero_weights(X, weights)
+        return X, None if y is None else y[kept], weights
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.array_api_support = True
+        return tags
+
+
+class MomentsEstimator(RowsEstimator):
     """Fit, continue and adopt class moments; subclasses say which and what for.
 
     Subclasses define ``_moments_options()``, the flags of the moments they need, and
     may extend the steps of fitting below.
     """
 
-    # What fit leaves behind, and which part of it further rows make void.
-    _left_by_fit: tuple = ("moments_", "n_features_in_", "feature_names_in_")
+    _left_by_fit = ("moments_", *RowsEstimator._left_by_fit)
+    # Which part of it further rows make void.
     _void_after_update: tuple = ()
 
     def _moments_options(self):
@@ -57,8 +100,8 @@ class MomentsEstimator(BaseEstimator):
     def _learn_without_rows(self, y):
         """Learn the same as far as it goes, in ``partial_fit`` and ``fit_moments``.
 
-        ``y`` holds the labels that are new: looking at ``moments_`` here would gather
-        every small block at once.
+        ``y`` holds the labels that are new, or is None. The rows are not yet in the
+        moments: an error here leaves those as they were.
         """
 
     def _fit_rows(self, X, y, sample_weight):
@@ -80,8 +123,8 @@ class MomentsEstimator(BaseEstimator):
             X, y, weights = self._validate_fit(
                 X, self._check_labels(y), sample_weight, reset=first, min_samples=1
             )
-            self._continue_moments(X, y, weights)
             self._learn_without_rows(y)
+            self._continue_moments(X, y, weights)
             for name in self._void_after_update:
                 if hasattr(self, name):
                     delattr(self, name)
@@ -114,7 +157,8 @@ class MomentsEstimator(BaseEstimator):
             if moments.feature_names_ is not None:
                 self.feature_names_in_ = moments.feature_names_
             self._check_moments(self.moments_)
-            self._learn_without_rows(moments.classes_)
+            y = moments.classes_ if moments.labelled else None
+            self._learn_without_rows(y)
         return self
 
     @property
@@ -132,29 +176,6 @@ class MomentsEstimator(BaseEstimator):
                     f"{flag}={value!r}, got {flag}={getattr(moments, flag)!r}: gather "
                     f"them with ClassMoments({flag}={value!r})."
                 )
-
-    def _forget(self):
-        """Drop what an earlier fit has left and this one may not replace."""
-        for name in self._left_by_fit:
-            if hasattr(self, name):
-                delattr(self, name)
-
-    def _validate_fit(self, X, y, sample_weight, *, reset, min_samples):
-        """Validate rows for fitting; rows of zero weight are dropped.
-
-        Returns
-        -------
-        X : array of shape (n, d)
-        y : ndarray of shape (n,) or None
-        weights : ndarray of shape (n,) or None
-        """
-        X = validate_features(self, X, reset=reset, min_samples=min_samples)
-        weights = check_weights(sample_weight, X.shape[0])
-        if y is not None:
-            y = as_label_array(y)
-            check_lengths(X, y)
-        X, kept, weights = drop_zero_weights(X, weights)
-        return X, None if y is None else y[kept], weights
 
     def _validate_rows(self, X, method):
         """Validate rows for a method of a fitted estimator."""
@@ -174,11 +195,6 @@ class MomentsEstimator(BaseEstimator):
 
     def _new_moments(self):
         return ClassMoments(device=self.device, **self._moments_options())
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.array_api_support = True
-        return tags
 
 
 class LabelledMomentsEstimator(MomentsEstimator):

@@ -181,11 +181,16 @@ class DerivedMoments:
         return self._cache[key]
 
     def _covariance(self, which="within", shrinkage=0.0):
-        """Covariance (normaliser n) within classes or of all rows, shrunk."""
-        if which == "within":
-            covariance = self.within_covariance()
-        else:
-            covariance = self.total_covariance()
+        """Covariance (normaliser n) within classes or of all rows, shrunk.
+
+        "second_moment" is that of all rows about the origin.
+        """
+        compute = {
+            "within": self.within_covariance,
+            "total": self.total_covariance,
+            "second_moment": self.second_moment,
+        }
+        covariance = compute[which]()
         return shrunk(covariance, shrinkage, namespace(covariance))
 
     def _spectrum(self, which="within", shrinkage=0.0, rank_tol=None):
@@ -193,8 +198,9 @@ class DerivedMoments:
 
         Parameters
         ----------
-        which : {"within", "total"}, default="within"
-            Within-class covariance, or that of all rows.
+        which : {"within", "total", "second_moment"}, default="within"
+            Within-class covariance, or that of all rows, about their mean or about
+            the origin.
         shrinkage : float, default=0.0
             Share of the multiple of the identity that the covariance is mixed with.
         rank_tol : float, default=None

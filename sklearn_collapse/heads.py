@@ -257,6 +257,19 @@ class ResolvedHead(NamedTuple):
         xp = namespace(self.coef)
         return xp.take(self.coef, as_like(index, self.coef), axis=0)
 
+    def about(self, centre, scale=None):
+        """Return the head that reads (x - centre) / scale instead of x.
+
+        Centred rows are small: their logits keep digits that those of rows far from
+        the origin have lost. A head that is an estimator reads x.
+        """
+        if self.estimator is not None or centre is None:
+            return self
+        xp = namespace(self.coef)
+        intercept = self.intercept + xp.matmul(self.coef, centre)
+        coef = self.coef if scale is None else self.coef * scale
+        return self._replace(coef=coef, intercept=intercept)
+
     def placed(self, rows):
         """Return the head with its weights where and as precise as rows are mapped."""
         if self.estimator is not None:
@@ -267,15 +280,44 @@ class ResolvedHead(NamedTuple):
 
     def predict_codes(self, block):
         """Position in `classes` of the class predicted for each row of a block."""
+        if self.estimator is None:
+            return namespace(block).argmax(self.logits(block), axis=1)
+        labels = _ask(self.estimator.predict, block)
+        return as_like(encode_known(labels, self.classes, "by the head"), block)
+
+    def logits(self, block):
+        """Logits of a block, (n, C); of other classifiers what stands for them.
+
+        That is ``decision_function`` or else the logarithm of ``predict_proba``, where
+        a probability of zero counts as the smallest normal number.
+        """
         xp = namespace(block)
         if self.estimator is None:
-            logits = xp.matmul(block, xp.matrix_transpose(self.coef)) + self.intercept
-            return xp.argmax(logits, axis=1)
-        with warnings.catch_warnings():
-            # Blocks of rows have lost the column names that a frame had.
-            warnings.filterwarnings("ignore", "X does not have valid feature names")
-            labels = self.estimator.predict(to_numpy(block))
-        return as_like(encode_known(labels, self.classes, "by the head"), block)
+            return xp.matmul(block, xp.matrix_transpose(self.coef)) + self.intercept
+        if hasattr(self.estimator, "decision_function"):
+            logits = _ask(self.estimator.decision_function, block)
+            if logits.ndim == 1:
+                logits = np.stack([-logits / 2, logits / 2], axis=1)
+        elif hasattr(self.estimator, "predict_proba"):
+            shares = _ask(self.estimator.predict_proba, block)
+            logits = np.log(np.maximum(shares, np.finfo(shares.dtype).tiny))
+        else:
+            raise ValueError(
+                f"{type(self.estimator).__name__} has neither decision_function nor "
+                f"predict_proba, and logits are needed: pass another head."
+            )
+        if logits.shape[1] != len(self.classes):
+            raise ValueError(
+                f"{type(self.estimator).__name__} gives {logits.shape[1]} decision "
+                f"values for {len(self.classes)} classes, but there must be one per "
+                f"class: with support vectors use decision_function_shape='ovr'."
+            )
+        if not np.isfinite(logits).all():
+            raise ValueError(
+                f"{type(self.estimator).__name__} gives logits that are NaN or "
+                f"infinity. Rescale the features, or pass another head."
+            )
+        return as_like(logits, block, block.dtype)
 
 
 def fitted_head(head, data=None):
@@ -310,10 +352,18 @@ def fitted_head(head, data=None):
             f"FrozenEstimator."
         )
     X, y, sample_weight = data
+    if y is None:
+        raise ValueError(
+            f"{type(head).__name__} has to be fitted on labelled rows: pass y, or a "
+            f"LinearHead or a FrozenEstimator as head."
+        )
     weights = {}
     if sample_weight is not None and has_fit_parameter(head, "sample_weight"):
         weights["sample_weight"] = to_numpy(sample_weight)
-    return clone(head).fit(to_numpy(X), to_numpy(y), **weights)
+    rows = to_numpy(X)
+    # As precise as rows are mapped: sums of float16 overflow.
+    rows = rows.astype(float_dtype(rows, np), copy=False)
+    return clone(head).fit(rows, to_numpy(y), **weights)
 
 
 def resolve_head(head, geometry):
@@ -330,10 +380,26 @@ def resolve_head(head, geometry):
     -------
     ResolvedHead
     """
-    moments = geometry.moments
     if isinstance(head, str):
         return lda_head(geometry)
+    moments = geometry.moments
     check_head(head, moments.classes_, moments.n_features)
+    return resolve_classifier(head, moments.means_)
+
+
+def resolve_classifier(head, like):
+    """Weights, if there are any, of a fitted classifier that has been checked.
+
+    Parameters
+    ----------
+    head : fitted classifier
+    like : array
+        The weights are brought to its library and device, in float64.
+
+    Returns
+    -------
+    ResolvedHead
+    """
     known = head.classes_
     coef = _coef(head)
     if coef is None:
@@ -343,20 +409,22 @@ def resolve_head(head, geometry):
     if len(known) == 2 and coef.shape[0] == 1:
         coef = np.concatenate([-coef / 2, coef / 2])
         intercept = np.concatenate([-intercept / 2, intercept / 2])
-    means = moments.means_
     # Other classifiers decide by their own predict, whatever their coef_ is used for.
     decides = None if _is_plain(head) else head
-    return ResolvedHead(known, as_like(coef, means), as_like(intercept, means), decides)
+    return ResolvedHead(known, as_like(coef, like), as_like(intercept, like), decides)
 
 
 def check_head(head, classes, n_features, *, linear=False):
     """Raise if a fitted head lacks classes of the data or reads other features.
 
-    With ``linear`` also if it has no weights to compare with class means.
+    ``classes`` is None for data without labels. With ``linear`` a head also needs
+    weights to compare with class means.
     """
     if head is None or isinstance(head, str):
         return
     known = head.classes_
+    if classes is None:
+        classes = known
     lacking = classes[positions(classes, known) < 0]
     if len(lacking):
         raise ValueError(
@@ -378,6 +446,14 @@ def _no_weights(head):
         f"{type(head).__name__} has no coef_: a metric that compares weights with "
         f"class means needs a linear head."
     )
+
+
+def _ask(method, block):
+    """Result of a classifier's method for a block of rows, as a NumPy array."""
+    with warnings.catch_warnings():
+        # Blocks of rows have lost the column names that a frame had.
+        warnings.filterwarnings("ignore", "X does not have valid feature names")
+        return np.asarray(method(to_numpy(block)))
 
 
 def _is_plain(head):

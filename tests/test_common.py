@@ -12,7 +12,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from sklearn_collapse.collapse import NeuralCollapseScorer
 from sklearn_collapse.etf import ETFAligner, ETFAlignmentScorer
 from sklearn_collapse.metrics import CollapseWarning
-from sklearn_collapse.ood import MahalanobisDetector
+from sklearn_collapse.ood import LogitDetector, MahalanobisDetector, NECODetector
 from sklearn_collapse.utils import all_estimators
 from sklearn_collapse.utils import estimator_checks as ours
 from sklearn_collapse.whitening import SpectralWhitener
@@ -29,6 +29,12 @@ INSTANCES = [
     MahalanobisDetector(relative=True, normalize=True),
     MahalanobisDetector(shrinkage="ledoit_wolf", floor=0.01),
     MahalanobisDetector(shrinkage="oas", floor=0, contamination=0.2),
+    NECODetector(),
+    NECODetector(2, scale=False, denominator="raw"),
+    NECODetector(0.5, scale=False, center=False, contamination=0.2),
+    LogitDetector(),
+    LogitDetector("msp", temperature=2.5),
+    LogitDetector("max_logit", contamination=0.2),
     SpectralWhitener(),
     SpectralWhitener(n_components=0.99),
     SpectralWhitener("pca", ddof=1),

@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from sklearn.base import clone
+from sklearn.naive_bayes import GaussianNB
 
+from sklearn_collapse import LinearHead
 from sklearn_collapse.collapse import NeuralCollapseScorer
 from sklearn_collapse.etf import ETFAligner, ETFAlignmentScorer
-from sklearn_collapse.ood import MahalanobisDetector
+from sklearn_collapse.ood import LogitDetector, MahalanobisDetector, NECODetector
 
 strict = pytest.importorskip("array_api_strict")
 if np.lib.NumpyVersion(np.__version__) < "2.0.0":
@@ -51,16 +54,25 @@ def test_scorer(rows, small_blocks, class_weight):
 
 
 @pytest.mark.parametrize(
-    "options",
-    [{}, {"relative": True, "normalize": True}, {"shrinkage": "ledoit_wolf"}],
+    "detector",
+    [
+        MahalanobisDetector(),
+        MahalanobisDetector(relative=True, normalize=True),
+        MahalanobisDetector(shrinkage="ledoit_wolf"),
+        NECODetector(2),
+        NECODetector(2, head="lda", denominator="raw"),
+        NECODetector(2, scale=False, head=GaussianNB()),
+        LogitDetector("msp"),
+        LogitDetector(head="lda"),
+        LogitDetector("max_logit", head=LinearHead(np.eye(9, 6))),
+    ],
     ids=repr,
 )
-def test_detector(rows, small_blocks, options):
+def test_detector(rows, small_blocks, detector):
     X, y = rows
     elsewhere = strict.asarray(X, device=OTHER)
-    detector = MahalanobisDetector(**options)
-    expected = detector.fit(X, y % 9).score_samples(X)
-    detector = MahalanobisDetector(**options).fit(elsewhere, y % 9)
+    expected = clone(detector).fit(X, y % 9).score_samples(X)
+    detector = clone(detector).fit(elsewhere, y % 9)
     for found in (detector.score_samples(elsewhere), detector.predict(elsewhere)):
         assert found.device == OTHER
     found = detector.score_samples(elsewhere).to_device(DEFAULT)

@@ -59,7 +59,7 @@ def class_metric(means, centre, root, xp):
     return ClassMetric(centre, means, root, xp.matrix_transpose(queries), half_norms)
 
 
-def map_rows(rows, function, width, dtype=None, *, home=False):
+def map_rows(rows, function, width, dtype=None, *, home=False, check=True):
     """Apply a function to blocks of rows and stack what it returns.
 
     Parameters
@@ -75,6 +75,8 @@ def map_rows(rows, function, width, dtype=None, *, home=False):
     home : bool, default=False
         Whether results are wanted in X's own library; large ones are then brought
         there block by block.
+    check : bool, default=True
+        Whether NaN and infinity are refused. Without, the caller looks at the results.
 
     Returns
     -------
@@ -82,14 +84,14 @@ def map_rows(rows, function, width, dtype=None, *, home=False):
     """
     X, xp = rows.X, rows.xp
     dtype = dtype or float_dtype(X, xp)
-    if is_foreign(X):
+    if check and is_foreign(X):
         check_finite(X)  # once: every check waits for the device
     n = X.shape[0]
     out = None
 
     def apply(block, here):
         nonlocal out
-        if not is_foreign(X):
+        if check and not is_foreign(X):
             check_finite(X[here], row_numbers=range(here.start, n))
         results = function(block, here)
         if out is None:

@@ -109,14 +109,26 @@ def share_components(values, share, xp):
     return int(xp.sum(xp.astype(short, xp.int64))) + 1
 
 
-def cuts_tie(values, k, eps):
+def cuts_tie(values, k, eps, noise=0.0):
     """Whether the k-th of descending eigenvalues equals the next to rounding.
 
     The span of the first k eigenvectors is then a matter of chance.
+
+    Parameters
+    ----------
+    values : array of shape (r,)
+    k : int
+        Number of eigenvalues before the cut.
+    eps : float
+        Spacing of the dtype in which the matrix was accumulated.
+    noise : float, default=0.0
+        Variance of the mean error that rounding of the input leaves in the direction
+        of the k-th: an eigenvalue l moves by about 2 sqrt(l noise), here taken twice.
     """
     if not 0 < k < values.shape[0]:
         return False
     rounding = max(10.0, math.sqrt(values.shape[0])) * eps * float(values[0])
+    rounding += 4 * math.sqrt(float(values[k - 1]) * noise)
     return float(values[k - 1] - values[k]) <= rounding
 
 

@@ -1,5 +1,7 @@
 """Out-of-distribution detectors on features."""
 
+from sklearn_collapse.ood._logits import LogitDetector
 from sklearn_collapse.ood._mahalanobis import MahalanobisDetector
+from sklearn_collapse.ood._neco import NECODetector
 
-__all__ = ["MahalanobisDetector"]
+__all__ = ["LogitDetector", "MahalanobisDetector", "NECODetector"]

@@ -2,13 +2,18 @@
 
 import warnings
 from numbers import Real
+from typing import Any
 
 import numpy as np
 from sklearn.base import OutlierMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_collapse._base import MomentsEstimator, unchanged_on_error
+from sklearn_collapse._base import (
+    MomentsEstimator,
+    RowsEstimator,
+    unchanged_on_error,
+)
 from sklearn_collapse.utils._arrays import namespace, to_numpy
 from sklearn_collapse.utils._sklearn_private import Interval, fit_context
 from sklearn_collapse.utils._validation import check_weights
@@ -17,61 +22,24 @@ from sklearn_collapse.utils._validation import check_weights
 _SLACK = 1e-6
 
 
-class MomentsDetector(OutlierMixin, MomentsEstimator):
-    """Detector whose scores are a function of class moments.
+class Detector(OutlierMixin, RowsEstimator):
+    """Scores, threshold and decisions; subclasses say how to fit and to score.
 
-    Subclasses define ``_score_rows(X)``, the scores of validated rows, and may extend
-    ``_learn_from_rows(X, y, weights)``, which runs in ``fit`` alone.
+    Subclasses define ``fit(X, y, sample_weight)``, ``_validate_rows(X, method)``, which
+    checks rows for a method, and ``_score_rows(X)``, the scores of such rows.
     """
 
     _parameter_constraints: dict = {
         "contamination": [Interval(Real, 0, 0.5, closed="right")],
         "device": [str],
     }
+    _left_by_fit = (*RowsEstimator._left_by_fit, "offset_")
 
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, sample_weight=None):
-        """Gather the moments and set the threshold on the same rows.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-            In-distribution features, of any array library; at least two rows.
-        y : array-like of shape (n,), default=None
-            Class labels; None is one class. Outliers are not marked here: a y of -1
-            and 1 means two classes, and a warning says so.
-        sample_weight : array-like of shape (n,), default=None
-            Frequencies of the rows.
-
-        Returns
-        -------
-        self : object
-            Fitted detector.
-        """
-        with unchanged_on_error(self):
-            self._fit_rows(X, y, sample_weight)
-            _warn_outlier_labels(self.moments_)
-        return self
-
-    @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None, sample_weight=None):
-        """Add rows to the moments; the threshold is void until `calibrate`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-            In-distribution features.
-        y : array-like of shape (n,), default=None
-            Class labels, in every block or in none.
-        sample_weight : array-like of shape (n,), default=None
-            Frequencies of the rows.
-
-        Returns
-        -------
-        self : object
-            The detector.
-        """
-        return self._add_rows(X, y, sample_weight)
+    contamination: float
+    device: str
+    fit: Any
+    _validate_rows: Any
+    _score_rows: Any
 
     @fit_context(prefer_skip_nested_validation=True)
     def calibrate(self, X, sample_weight=None):
@@ -164,6 +132,77 @@ class MomentsDetector(OutlierMixin, MomentsEstimator):
         """
         return self.fit(X, y, sample_weight).predict(X)
 
+    def _calibrate(self, X, weights):
+        scores = to_numpy(self._score_rows(X)).astype(float)
+        offset, low, high = weighted_quantiles(
+            scores, [self.contamination, 0.25, 0.75], weights
+        )
+        self.offset_ = float(offset - _SLACK * (high - low))
+
+    def _decide(self, X, method):
+        X = self._validate_rows(X, method)
+        if not hasattr(self, "offset_"):
+            raise NotFittedError(
+                f"This {type(self).__name__} can score but has no threshold. Call "
+                f"calibrate(X) with in-distribution rows before {method}."
+            )
+        return self._score_rows(X) - self.offset_
+
+
+class MomentsDetector(Detector, MomentsEstimator):
+    """Detector whose scores are a function of class moments.
+
+    Subclasses define ``_score_rows(X)``, the scores of validated rows, and may extend
+    ``_learn_from_rows(X, y, weights)``, which runs in ``fit`` alone.
+    """
+
+    _left_by_fit = (*MomentsEstimator._left_by_fit, "offset_", "_fourth")
+    _void_after_update = ("offset_", "_fourth")
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y=None, sample_weight=None):
+        """Gather the moments and set the threshold on the same rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            In-distribution features, of any array library; at least two rows.
+        y : array-like of shape (n,), default=None
+            Class labels; None is one class. Outliers are not marked here: a y of -1
+            and 1 means two classes, and a warning says so.
+        sample_weight : array-like of shape (n,), default=None
+            Frequencies of the rows.
+
+        Returns
+        -------
+        self : object
+            Fitted detector.
+        """
+        with unchanged_on_error(self):
+            self._fit_rows(X, y, sample_weight)
+            warn_outlier_labels(self.moments_.classes_)
+        return self
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None, sample_weight=None):
+        """Add rows to the moments; the threshold is void until `calibrate`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            In-distribution features.
+        y : array-like of shape (n,), default=None
+            Class labels, in every block or in none.
+        sample_weight : array-like of shape (n,), default=None
+            Frequencies of the rows.
+
+        Returns
+        -------
+        self : object
+            The detector.
+        """
+        return self._add_rows(X, y, sample_weight)
+
     @property
     def classes_(self):
         """Labels, if y was given."""
@@ -180,28 +219,9 @@ class MomentsDetector(OutlierMixin, MomentsEstimator):
         check_is_fitted(self, "moments_")
         return self.moments_.means_
 
-    _left_by_fit = (*MomentsEstimator._left_by_fit, "offset_", "_fourth")
-    _void_after_update = ("offset_", "_fourth")
-
     def _learn_from_rows(self, X, y, weights):
         """Set the threshold; subclasses first learn what the scores need."""
         self._calibrate(X, weights)
-
-    def _calibrate(self, X, weights):
-        scores = to_numpy(self._score_rows(X)).astype(float)
-        offset, low, high = weighted_quantiles(
-            scores, [self.contamination, 0.25, 0.75], weights
-        )
-        self.offset_ = float(offset - _SLACK * (high - low))
-
-    def _decide(self, X, method):
-        X = self._validate_rows(X, method)
-        if not hasattr(self, "offset_"):
-            raise NotFittedError(
-                f"This {type(self).__name__} has moments but no threshold. Call "
-                f"calibrate(X) with in-distribution rows before {method}."
-            )
-        return self._score_rows(X) - self.offset_
 
 
 def weighted_quantiles(values, shares, weights=None):
@@ -233,8 +253,8 @@ def weighted_quantiles(values, shares, weights=None):
     return (values[np.minimum(low, last)] + values[np.minimum(high, last)]) / 2
 
 
-def _warn_outlier_labels(moments):
-    labels = moments.classes_
+def warn_outlier_labels(labels):
+    """Warn, in the name of fit's caller, about labels that mark outliers."""
     if labels.dtype.kind in "if" and set(labels.tolist()) == {-1, 1}:
         warnings.warn(
             "y holds only -1 and 1, which are taken for two classes of "

@@ -95,7 +95,8 @@ def as_like(values, like, dtype=None):
     values = to_numpy(values)
     if is_numpy(xp):
         return values if dtype is None else values.astype(dtype, copy=False)
-    if not values.flags.writeable:  # torch warns about read-only memory
+    # torch warns about read-only memory and refuses arrays that run backwards.
+    if not values.flags.writeable or min(values.strides, default=0) < 0:
         values = values.copy()
     return xp.asarray(values, dtype=dtype, device=device_of(like))
 

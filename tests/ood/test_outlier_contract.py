@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import InvalidParameterError
 
 from sklearn_collapse import ClassMoments
-from sklearn_collapse.ood import MahalanobisDetector
+from sklearn_collapse.ood import LogitDetector, MahalanobisDetector, NECODetector
 
 DETECTORS = {
     "mahalanobis": MahalanobisDetector(),
@@ -27,12 +27,34 @@ DETECTORS = {
     "oas": MahalanobisDetector(shrinkage="oas"),
     "ledoit_wolf": MahalanobisDetector(shrinkage="ledoit_wolf"),
     "relative++": MahalanobisDetector(relative=True, normalize=True, shrinkage=0.2),
+    "neco": NECODetector(2),
+    "neco raw": NECODetector(0.6, scale=False, center=False, denominator="raw"),
+    "neco lda": NECODetector(2, head="lda"),
+    "energy": LogitDetector(temperature=0.5),
+    "msp": LogitDetector("msp"),
+    "max_logit lda": LogitDetector("max_logit", head="lda"),
 }
-STREAMING = [name for name in DETECTORS if name != "ledoit_wolf"]
+STREAMING = [
+    name
+    for name, detector in DETECTORS.items()
+    if hasattr(detector, "partial_fit") and name != "ledoit_wolf"
+]
+MAHALANOBIS = [k for k, v in DETECTORS.items() if isinstance(v, MahalanobisDetector)]
+NEEDS_LABELS = [name for name in DETECTORS if name.endswith("lda")]
+USES_LABELS = MAHALANOBIS + NEEDS_LABELS
 NEEDS_FITTED = ("score_samples", "decision_function", "predict", "calibrate")
+KINDS = (MahalanobisDetector, NECODetector, LogitDetector)
 
 detectors = pytest.mark.parametrize("name", DETECTORS)
 streaming = pytest.mark.parametrize("name", STREAMING)
+kinds = pytest.mark.parametrize("kind", KINDS)
+CALLS = [
+    (kind, method)
+    for kind in KINDS
+    for method in ("fit", "partial_fit", *NEEDS_FITTED)
+    if hasattr(kind, method)
+]
+calls = pytest.mark.parametrize(("kind", "method"), CALLS)
 
 
 @pytest.fixture
@@ -80,7 +102,7 @@ def test_decisions_follow_from_scores(library, name, dtype, data):
 
 def test_outliers_score_lower(data):
     X, y, _ = data
-    for name in DETECTORS:
+    for name in MAHALANOBIS:
         detector = detector_of(name).fit(X, y)
         far = -20 * np.ones((1, 4)) * [1, -1, 1, -1]
         assert detector.score_samples(far)[0] < detector.score_samples(X).min()
@@ -200,11 +222,15 @@ def test_fit_predict_uses_labels(library, name, data):
     weights = np.arange(len(X)) % 3
     X, weights = library.asarray(X), library.asarray(weights, "float64")
     for labels, sample_weight in [(y, None), (None, None), (y, weights)]:
+        if labels is None and name in NEEDS_LABELS:
+            continue
         detector = detector_of(name)
         predicted = detector.fit_predict(X, labels, sample_weight=sample_weight)
         again = detector_of(name).fit(X, labels, sample_weight).predict(X)
         assert_array_equal(library.to_numpy(predicted), library.to_numpy(again))
         assert hasattr(detector, "classes_") == (labels is not None)
+    if name in NEEDS_LABELS or name not in USES_LABELS:
+        return
     plain = detector_of(name).fit_predict(X)
     labelled = detector_of(name).fit_predict(X, y)
     assert np.any(library.to_numpy(plain) != library.to_numpy(labelled))
@@ -215,11 +241,17 @@ def test_classes_only_with_labels(name, data):
     X, y, _ = data
     detector = detector_of(name).fit(X, y)
     assert_array_equal(detector.classes_, [0, 1, 2])
+    if name in STREAMING:
+        assert_array_equal(detector_of(name).partial_fit(X, y).classes_, [0, 1, 2])
+    if name in NEEDS_LABELS:
+        for method in {"fit", "partial_fit"} & set(dir(detector)):
+            with pytest.raises(ValueError, match=r"head='lda' .* pass y"):
+                getattr(detector_of(name), method)(X)
+        return
     detector.fit(X)
     with pytest.raises(AttributeError, match="without y"):
         detector.classes_  # noqa: B018
     if name in STREAMING:
-        assert_array_equal(detector_of(name).partial_fit(X, y).classes_, [0, 1, 2])
         assert not hasattr(detector_of(name).partial_fit(X), "classes_")
 
 
@@ -279,7 +311,7 @@ def test_partial_fit_and_calibrate_are_fit(library, name, data):
 def test_fit_moments_and_calibrate_are_fit(library, name, data):
     X, y, new = data
     whole = detector_of(name).fit(library.asarray(X), y)
-    options = {"normalize": whole.normalize}
+    options = whole._moments_options()
     halves = [
         ClassMoments(**options).update(library.asarray(X[k::2]), y[k::2])
         for k in range(2)
@@ -299,8 +331,10 @@ def test_threshold_is_void_until_calibrate(name, how, data):
     reference = detector_of(name).fit(X, y)
     detector = detector_of(name)
     if how == "fit_moments":
-        detector.fit(new)  # its threshold is forgotten as well
-        detector.fit_moments(ClassMoments(normalize=detector.normalize).update(X, y))
+        # Its threshold is forgotten as well.
+        detector.fit(new, np.arange(len(new)) % 2)
+        moments = ClassMoments(**detector._moments_options()).update(X, y)
+        detector.fit_moments(moments)
     elif how == "partial_fit":
         detector.partial_fit(X, y)
     else:
@@ -448,6 +482,8 @@ def test_failing_changes_nothing(name, case, data):
     X, y, new = data
     method, *arguments = broken_calls(X, y)[case]
     detector = detector_of(name).fit(X, y)
+    if not hasattr(detector, method):
+        return
     expected = detector.decision_function(new)
     state = copy.copy(vars(detector))
     with pytest.raises((ValueError, TypeError)):
@@ -516,10 +552,11 @@ def test_arguments_are_keyword_only():
         MahalanobisDetector("tied", True)
 
 
+@kinds
 @pytest.mark.parametrize("method", NEEDS_FITTED)
-def test_unfitted(method, data):
+def test_unfitted(kind, method, data):
     with pytest.raises(NotFittedError, match="not fitted yet"):
-        getattr(MahalanobisDetector(), method)(data[0])
+        getattr(kind(), method)(data[0])
 
 
 @pytest.mark.parametrize(
@@ -534,10 +571,10 @@ def test_unfitted_attributes(attribute):
 @pytest.mark.parametrize(
     ("value", "word"), [(np.nan, "NaN"), (np.inf, "inf"), (-np.inf, "inf")]
 )
-@pytest.mark.parametrize("method", ["fit", "partial_fit", *NEEDS_FITTED])
-def test_nonfinite_rows_are_named(library, method, value, word, data):
+@calls
+def test_nonfinite_rows_are_named(library, kind, method, value, word, data):
     X, y, _ = data
-    detector = MahalanobisDetector()
+    detector = kind()
     if method in NEEDS_FITTED:
         detector.fit(library.asarray(X), y)
     bad = with_value(with_value(X, 100, value), 57, value)
@@ -546,10 +583,10 @@ def test_nonfinite_rows_are_named(library, method, value, word, data):
             getattr(detector, method)(library.asarray(bad, dtype))
 
 
-@pytest.mark.parametrize("method", ["fit", "partial_fit", *NEEDS_FITTED])
-def test_bad_shapes(library, method, data):
+@calls
+def test_bad_shapes(library, kind, method, data):
     X, y, _ = data
-    detector = MahalanobisDetector()
+    detector = kind()
     if method in NEEDS_FITTED:
         detector.fit(library.asarray(X), y)
     for bad, message in [
@@ -574,10 +611,11 @@ def test_one_row(library, data):
     assert detector.predict(one).shape == (1,)
 
 
+@kinds
 @pytest.mark.parametrize("method", NEEDS_FITTED)
-def test_other_width(library, method, data):
+def test_other_width(library, kind, method, data):
     X, _, _ = data
-    detector = MahalanobisDetector().fit(library.asarray(X))
+    detector = kind().fit(library.asarray(X))
     with pytest.raises(ValueError, match=r"3 features.* expecting 4 features"):
         getattr(detector, method)(library.asarray(X[:, :3]))
 
@@ -630,10 +668,11 @@ def test_complex_and_text(library, data):
         MahalanobisDetector().fit([["a", "b"], ["c", "d"]])
 
 
-def test_sparse_input(data):
+@kinds
+def test_sparse_input(kind, data):
     sparse = pytest.importorskip("scipy.sparse")
     X, _, _ = data
-    detector = MahalanobisDetector().fit(X)
+    detector = kind().fit(X)
     for matrix in (sparse.csr_array(X), sparse.csr_matrix(X)):
         for method in ("fit", *NEEDS_FITTED):
             with pytest.raises(TypeError, match=r"Sparse.*toarray"):
@@ -678,30 +717,33 @@ def test_data_frames(frames, data):
     assert not hasattr(detector, "feature_names_in_")
 
 
-@pytest.mark.parametrize("method", ["partial_fit", *NEEDS_FITTED])
+@pytest.mark.parametrize(
+    ("kind", "method"), [(kind, method) for kind, method in CALLS if method != "fit"]
+)
 @pytest.mark.parametrize("other", ["torch", "array_api_strict"])
-def test_fitted_on_another_library(method, other, data):
+def test_fitted_on_another_library(kind, method, other, data):
     module = pytest.importorskip(other)
     X, _, _ = data
     foreign = module.asarray(X)
     for fitted, asked in [(foreign, X), (X, foreign)]:
-        detector = MahalanobisDetector().fit(fitted)
-        message = rf"MahalanobisDetector\.{method}\(\) must use the same namespace"
+        detector = kind().fit(fitted)
+        message = rf"{kind.__name__}\.{method}\(\) must use the same namespace"
         with pytest.raises(ValueError, match=message):
             getattr(detector, method)(asked)
 
 
-def test_device(data):
+@kinds
+def test_device(kind, data):
     torch = pytest.importorskip("torch")
     X, _, new = data
-    expected = MahalanobisDetector().fit(X).score_samples(new)
-    detector = MahalanobisDetector(device="cpu").fit(X)
+    expected = kind().fit(X).score_samples(new)
+    detector = kind(device="cpu").fit(X)
     assert_array_equal(detector.score_samples(new), expected)
-    MahalanobisDetector(device="cpu").fit(torch.asarray(X))
+    kind(device="cpu").fit(torch.asarray(X))
     with pytest.raises(ValueError, match="device='nowhere' cannot be used"):
-        MahalanobisDetector(device="nowhere").fit(X)
+        kind(device="nowhere").fit(X)
     with pytest.raises(ValueError, match="X lives on device 'cpu'"):
-        MahalanobisDetector(device="cuda:0").fit(torch.asarray(X))
+        kind(device="cuda:0").fit(torch.asarray(X))
 
 
 # -- among scikit-learn's tools --------------------------------------------------
@@ -811,22 +853,24 @@ def test_clone():
         assert not hasattr(twin, "moments_")
 
 
-def test_array_api_dispatch(data):
+@kinds
+def test_array_api_dispatch(kind, data):
     torch = pytest.importorskip("torch")
     X, y, new = data
-    expected = MahalanobisDetector().fit(X, y).decision_function(new)
+    expected = kind().fit(X, y).decision_function(new)
     with config_context(array_api_dispatch=True):
-        detector = MahalanobisDetector().fit(torch.asarray(X), torch.asarray(y))
+        detector = kind().fit(torch.asarray(X), torch.asarray(y))
         decision = detector.decision_function(torch.asarray(new))
     assert isinstance(decision, torch.Tensor)
     assert_allclose(decision.numpy(), expected, rtol=1e-9)
 
 
-def test_tensors_are_detached(data):
+@kinds
+def test_tensors_are_detached(kind, data):
     torch = pytest.importorskip("torch")
     X, y, new = data
     X, new = (torch.asarray(v).requires_grad_() for v in (X, new))
-    decision = MahalanobisDetector().fit(X, y).decision_function(new)
+    decision = kind().fit(X, y).decision_function(new)
     assert not decision.requires_grad
 
 

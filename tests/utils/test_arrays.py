@@ -116,6 +116,13 @@ def test_as_like_does_not_copy_what_is_there(library):
     assert as_like(x, x) is x
 
 
+def test_as_like_of_arrays_that_run_backwards(library):
+    values = np.arange(6.0).reshape(2, 3)[:, ::-1]
+    copied = as_like(values, library.asarray(np.zeros(2)))
+    assert library.owns(copied)
+    assert_array_equal(library.to_numpy(copied), values)
+
+
 def test_as_like_of_read_only_memory(library):
     values = np.arange(3.0)
     values.flags.writeable = False
