@@ -20,7 +20,13 @@ from sklearn_collapse.metrics._geometry import ClassGeometry
 from sklearn_collapse.moments import ClassMoments
 from sklearn_collapse.ood._base import Detector, warn_outlier_labels
 from sklearn_collapse.ood._head import HEAD, require_labels
-from sklearn_collapse.utils._arrays import Array, Rows, float_dtype, place_of
+from sklearn_collapse.utils._arrays import (
+    Array,
+    Rows,
+    device_of,
+    float_dtype,
+    namespace,
+)
 from sklearn_collapse.utils._finite import check_finite, raise_nonfinite
 from sklearn_collapse.utils._labels import encode_labels
 from sklearn_collapse.utils._sklearn_private import Interval, StrOptions, fit_context
@@ -30,7 +36,7 @@ from sklearn_collapse.utils._validation import check_same_place, validate_featur
 class _Fitted(NamedTuple):
     """What scoring needs; one attribute, as labels are of no library but NumPy's."""
 
-    place: tuple
+    like: Array  # (0,), of the library and device that were fitted on
     classes: np.ndarray | None
     head: ResolvedHead | None
     centre: Array | None  # of the rows that the head reads
@@ -174,7 +180,9 @@ class LogitDetector(Detector):
             self.head_ = fitted_head(self.head, (X, y, weights))
             check_head(self.head_, classes, X.shape[1])
             head, centre = self._resolve(X, y, weights)
-            self._fitted = _Fitted(place_of(X), classes, head, centre)
+            xp = namespace(X)
+            like = xp.empty((0,), dtype=float_dtype(X, xp), device=device_of(X))
+            self._fitted = _Fitted(like, classes, head, centre)
             self.device_ = self._rows(X).place[1]
             self._calibrate(X, weights)
             if classes is not None:
@@ -216,7 +224,7 @@ class LogitDetector(Detector):
     def _validate_rows(self, X, method):
         check_is_fitted(self, "_fitted")
         X = validate_features(self, X)
-        check_same_place(self, X, self._fitted.place, method)
+        check_same_place(self, X, self._fitted.like, method)
         return X
 
     def _rows(self, X):

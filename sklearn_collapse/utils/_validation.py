@@ -65,13 +65,12 @@ def validate_features(estimator, X, *, reset=False, min_samples=1):
 def check_same_place(estimator, X, fitted, method):
     """Raise if X is of another library or device than the fitted arrays.
 
-    ``fitted`` is one of the estimator's fitted arrays or their place, ``method`` the
-    public method that was called.
+    ``fitted`` is one of the estimator's fitted arrays, ``method`` the public method
+    that was called.
     """
-    place = fitted if isinstance(fitted, tuple) else place_of(fitted)
-    if place_of(X) == place:
+    if place_of(X) == place_of(fitted):
         return
-    (lib, dev), (fit_lib, fit_dev) = place_of(X), place
+    (lib, dev), (fit_lib, fit_dev) = place_of(X), place_of(fitted)
     raise ValueError(
         f"Inputs passed to {type(estimator).__name__}.{method}() must use the same "
         f"namespace and the same device as those passed to fit(): got {lib} on {dev}, "

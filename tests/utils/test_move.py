@@ -79,8 +79,9 @@ def test_every_estimator_there_and_back(library, other, estimator):
         assert_allclose(
             np.asarray(values), np.asarray(expected[name]), rtol=1e-7, atol=1e-9 * size
         )
-    assert_array_equal(moved.moments_.classes_, fitted.moments_.classes_)
-    assert type(moved.moments_.classes_) is np.ndarray
+    labels = getattr(moved, "moments_", moved).classes_
+    assert_array_equal(labels, getattr(fitted, "moments_", fitted).classes_)
+    assert type(labels) is np.ndarray
 
     back = move_estimator(moved, here[:0, :])
     for name, values in results(back, here).items():
@@ -99,6 +100,8 @@ def test_every_estimator_there_and_back(library, other, estimator):
 def test_a_moved_estimator_goes_on(library, other, estimator):
     X, y = labelled_rows()
     moved = move_estimator(fit(estimator, library.asarray(X[:60]), y[:60]), "numpy")
+    if not hasattr(moved, "partial_fit"):
+        return
     # Fitting on is refused on the old library and works on the new one.
     if library.name != "numpy":
         with pytest.raises(ValueError, match="must use the same namespace"):
