@@ -7,18 +7,16 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_collapse.collapse import NeuralCollapseScorer
+from sklearn_collapse.etf import ETFAlignmentScorer
 from sklearn_collapse.metrics import METRICS, nc2_etf_error, ood_table
-from sklearn_collapse.ood import MahalanobisDetector
+from sklearn_collapse.moments import ClassMoments
+from sklearn_collapse.ood import LogitDetector, MahalanobisDetector, NECODetector
 from sklearn_collapse.report._load import FeatureSet
+from sklearn_collapse.whitening import SpectralWhitener
 
 # Metrics that are also measured on rows that were not fitted on.
 _HELD_OUT = [name for name, m in METRICS.items() if m.needs & {"moments", "rows"}]
-_DETECTORS: dict[str, dict] = {
-    "Mahalanobis": {},
-    "Mahalanobis++": {"normalize": True},
-    "relative": {"relative": True},
-    "relative++": {"relative": True, "normalize": True},
-}
+_HELD_OUT_ALIGNMENT = ("disparity", "alignment_mean", "alignment_min")
 
 
 @dataclass
@@ -28,6 +26,7 @@ class Study:
     features: FeatureSet
     class_weight: str | None
     scorer: NeuralCollapseScorer
+    moments: ClassMoments  # of the training rows as they are
     detectors: dict = field(default_factory=dict)
 
 
@@ -66,13 +65,36 @@ def compute(features, *, class_weight=None, progress=lambda text: None):
 
 def _fit(features, class_weight, progress):
     progress("class moments and collapse metrics")
+    X, y = features.X, features.y
     scorer = NeuralCollapseScorer(head=features.head, class_weight=class_weight)
-    study = Study(features, class_weight, scorer.fit(features.X, features.y))
-    for name, options in _DETECTORS.items() if features.ood else ():
-        progress(f"detector {name}")
-        detector = MahalanobisDetector(**options)
-        study.detectors[name] = detector.fit(features.X, features.y)
+    moments = ClassMoments.from_arrays(X, y)
+    study = Study(features, class_weight, scorer.fit(X, y), moments)
+    if features.ood:
+        unit = ClassMoments.from_arrays(X, y, normalize=True)
+        for name, detector in _detectors(features.head).items():
+            progress(f"detector {name}")
+            if isinstance(detector, LogitDetector):
+                detector.fit(X, y)
+            else:
+                normalize = getattr(detector, "normalize", False)
+                detector.fit_moments(unit if normalize else moments)
+            study.detectors[name] = detector
     return study
+
+
+def _detectors(head):
+    """Detectors of the table; those that need logits if there is a head."""
+    found = {
+        "Mahalanobis": MahalanobisDetector(),
+        "Mahalanobis++": MahalanobisDetector(normalize=True),
+        "relative": MahalanobisDetector(relative=True),
+        "relative++": MahalanobisDetector(relative=True, normalize=True),
+        "NECO": NECODetector(),
+    }
+    if head is not None:
+        found["NECO with head"] = NECODetector(head=head)
+        found["energy"] = LogitDetector("energy", head=head)
+    return found
 
 
 def _data(study):
@@ -120,6 +142,62 @@ def _held_out(study, name):
     return score if METRICS[name].direction == "higher" else -score
 
 
+def _whitening(study):
+    """Condition of the covariances before whitening and after."""
+    return {
+        scatter: _whitened(study, scatter, y, y_test)
+        for scatter, y, y_test in (
+            ("total", None, None),
+            ("within", study.features.y, study.features.y_test),
+        )
+    }
+
+
+def _whitened(study, scatter, y, y_test):
+    whitener = SpectralWhitener(scatter=scatter).fit_moments(study.moments)
+    found = {"rank": whitener.rank_}
+    keys = ("condition_before", "condition_after", "condition_test")
+    if not whitener.rank_:
+        return found | dict.fromkeys(keys, np.nan)
+    values = whitener.eigenvalues_
+    # The kept directions alone.
+    whitener.set_params(method="pca")
+    features = study.features
+    conditions = (
+        float(values[0] / values[-1]),
+        _condition(whitener.transform(features.X), y),
+        _condition(whitener.transform(features.X_test), y_test),
+    )
+    return found | dict(zip(keys, conditions, strict=True))
+
+
+def _condition(Z, y):
+    """Condition number of the covariance; infinite if it is singular."""
+    spectrum = ClassMoments.from_arrays(Z, y)._spectrum()
+    if spectrum.rank < Z.shape[1]:
+        return np.inf
+    return float(spectrum.values[0] / spectrum.values[-1])
+
+
+def _alignment(study):
+    """How far the class means are from a simplex, and each of them from its vertex."""
+    features = study.features
+    scorer = ETFAlignmentScorer(head=features.head).fit_moments(study.moments)
+    held_out = {}
+    for name in _HELD_OUT_ALIGNMENT:
+        score = scorer.set_params(criterion=name).score(
+            features.X_test, features.y_test
+        )
+        held_out[name] = -score if name == "disparity" else score
+    labels = [str(label) for label in scorer.classes_.tolist()]
+    cosines = scorer.class_alignment_.tolist()
+    return {
+        "train": scorer.metrics_,
+        "held_out": held_out,
+        "classes": dict(zip(labels, cosines, strict=True)),
+    }
+
+
 def _ood(study):
     return ood_table(study.detectors, study.features.X_test, study.features.ood)
 
@@ -128,5 +206,7 @@ def _ood(study):
 _SECTIONS = {
     "data": (_data, "rows and classes"),
     "collapse": (_collapse, "collapse metrics of the test rows"),
+    "whitening": (_whitening, "whitening"),
+    "alignment": (_alignment, "alignment with a simplex"),
     "ood": (_ood, "out-of-distribution table"),
 }

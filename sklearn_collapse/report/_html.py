@@ -10,7 +10,7 @@ import sklearn
 
 from sklearn_collapse import __version__
 from sklearn_collapse.metrics import METRICS
-from sklearn_collapse.report._text import MEANING, by_set, number
+from sklearn_collapse.report._text import ALIGNMENT, MEANING, by_set, number
 
 _MANY_CLASSES = 40
 
@@ -56,6 +56,7 @@ def as_html(report):
     )
     environment.filters |= {
         "number": _number,
+        "short": _short,
         "percent": _percent,
         "count": "{:,}".format,
         "formula": _formula,
@@ -70,6 +71,7 @@ def as_html(report):
         groups=_groups(numbers["collapse"]),
         ood_sets=_ood_sets(numbers),
         classes=classes if len(classes) <= _MANY_CLASSES else [],
+        alignments=_alignments(numbers["alignment"]),
         pictures=draw(report.study),
         versions=_versions(),
     )
@@ -93,7 +95,9 @@ def _formula(text):
 
 def _short(value):
     """Number for prose."""
-    return _number(value) if not math.isfinite(value) else f"{value:.3g}"
+    if not math.isfinite(value):
+        return _number(value)
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _summary(numbers):
@@ -111,6 +115,20 @@ def _summary(numbers):
         yield (
             f"The class means are {_short(error)} from a simplex, the shape they "
             f"approach as training goes on; 0 is exactly a simplex."
+        )
+    disparity = numbers["alignment"]["train"]["disparity"]
+    if math.isfinite(disparity):
+        yield (
+            f"The best rotation and scale leave {_percent(disparity)} of the simplex "
+            f"unexplained."
+        )
+    whitening = numbers["whitening"]["total"]
+    if math.isfinite(whitening["condition_before"]):
+        yield (
+            f"The features vary in {whitening['rank']:,} of "
+            f"{numbers['data']['n_features']:,} directions, in the widest of them "
+            f"{_short(whitening['condition_before'] ** 0.5)} times as far as in the "
+            f"narrowest."
         )
     data = numbers["data"]
     if data["head_accuracy_test"] is not None:
@@ -180,6 +198,19 @@ def _groups(collapse):
         }
         groups[titles[kind]].append(row)
     return [(title, rows) for title, rows in groups.items() if rows]
+
+
+def _alignments(alignment):
+    """Rows of the table of alignments."""
+    for name, value in alignment["train"].items():
+        direction, meaning = ALIGNMENT[name]
+        yield {
+            "name": name,
+            "meaning": meaning,
+            "direction": direction or "",
+            "train": value,
+            "test": alignment["held_out"].get(name),
+        }
 
 
 def _ood_sets(numbers):

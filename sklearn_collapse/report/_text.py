@@ -23,7 +23,15 @@ MEANING = {
     "nc4_agreement": "head agrees with nearest mean",
     "ncm_accuracy": "accuracy of the nearest mean",
 }
-_ARROW = {"lower": "v", "higher": "^"}
+ALIGNMENT = {
+    "disparity": ("lower", "misfit of the class means, 0 to 1"),
+    "alignment_mean": ("higher", "cosine of a mean with its vertex, mean"),
+    "alignment_std": (None, "the same, spread over classes"),
+    "alignment_min": ("higher", "the same, worst class"),
+    "head_disparity": ("lower", "misfit of the head's rows"),
+    "head_alignment_mean": ("higher", "cosine of a row with its vertex, mean"),
+}
+_ARROW = {"lower": "v", "higher": "^", None: ""}
 
 
 def as_text(report):
@@ -38,8 +46,13 @@ def as_text(report):
     -------
     str
     """
-    parts = [_data(report["data"]), _collapse(report["collapse"])]
-    parts.append(_ood(report))
+    parts = [
+        _data(report["data"]),
+        _collapse(report["collapse"]),
+        _alignment(report["alignment"]),
+        _whitening(report["whitening"]),
+        _ood(report),
+    ]
     parts += [f"Note: {note}" for note in report["notes"]]
     return "\n\n".join(parts)
 
@@ -89,6 +102,33 @@ def _collapse(collapse):
         f"Neural collapse (class_weight {weight}; ^ higher, v lower is more "
         f"collapsed; test = about the training means)\n{table}\n\n"
         f"ETF error  {etf} (0 = simplex ETF; {balanced} with balanced classes)"
+    )
+
+
+def _alignment(alignment):
+    rows = []
+    for name, value in alignment["train"].items():
+        direction, meaning = ALIGNMENT[name]
+        held_out = alignment["held_out"].get(name)
+        shown = "" if held_out is None else number(held_out)
+        rows.append([name, _ARROW[direction], number(value), shown, meaning])
+    return (
+        "Alignment of the class means with a simplex, after the best rotation (test = "
+        "means of the\ntest rows, under the rotation of the training means)\n"
+        f"{_table(['value', '', 'training', 'test', 'what it is'], rows, 'lcrrl')}"
+    )
+
+
+def _whitening(whitening):
+    keys = ("condition_before", "condition_after", "condition_test")
+    rows = [
+        [scatter, str(found["rank"]), *(f"{found[key]:.4g}" for key in keys)]
+        for scatter, found in whitening.items()
+    ]
+    head = ["covariance", "rank", "before", "training", "test"]
+    return (
+        "Whitening: condition of the covariance before, and of the whitened training "
+        f"and test rows\n{_table(head, rows, 'lrrrr')}"
     )
 
 
