@@ -18,8 +18,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_collapse import LinearHead
 from sklearn_collapse._linalg._logits import SCORES
 from sklearn_collapse.datasets import load_cifar8_features
-from sklearn_collapse.ood import LogitDetector
-from sklearn_collapse.utils import _arrays, estimator_checks
+from sklearn_collapse.ood import LogitDetector, NECODetector
+from sklearn_collapse.utils import _arrays, estimator_checks, move_estimator
 
 C, D = 4, 6
 COEF = np.random.default_rng(9).normal(size=(C, D))
@@ -379,3 +379,31 @@ def test_bundled_features():
 def test_our_checks_with_heads_that_need_labels(detector):
     ran = estimator_checks.check_estimator(detector)
     assert len(ran) == len(estimator_checks.estimator_checks())
+
+
+@pytest.mark.parametrize(
+    "detector",
+    [
+        LogitDetector(),
+        LogitDetector("msp", head="lda"),
+        LogitDetector(head=LinearHead(COEF, INTERCEPT)),
+        LogitDetector(head=LogisticRegression()),
+        NECODetector(2),
+        NECODetector(2, head="lda"),
+        NECODetector(2, head=GaussianNB()),
+    ],
+    ids=repr,
+)
+def test_moving(detector, data):
+    """Fitted on tensors, asked with NumPy rows, and back."""
+    torch = pytest.importorskip("torch")
+    X, y, new = data
+    fitted = clone(detector).fit(X, y)
+    expected = fitted.decision_function(new)
+    moved = move_estimator(fitted, torch.zeros(0))
+    found = moved.decision_function(torch.asarray(new))
+    assert isinstance(found, torch.Tensor)
+    assert_allclose(found.numpy(), expected, rtol=1e-7, atol=1e-9)
+    back = move_estimator(moved, "numpy")
+    assert_allclose(back.decision_function(new), expected, rtol=1e-7, atol=1e-9)
+    assert_array_equal(back.classes_, np.arange(C))
