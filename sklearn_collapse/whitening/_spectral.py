@@ -257,7 +257,7 @@ class SpectralWhitener(
         Returns
         -------
         array of shape (n, k)
-            float32 or float64 as X. k is d for "zca" and "zca_cor", else
+            Whitened rows, float32 or float64 as X. k is d for "zca" and "zca_cor", else
             ``n_components_``.
         """
         X = self._validate_rows(X, "transform")
@@ -292,7 +292,7 @@ class SpectralWhitener(
         return self._mapped(X, coloring, offset=self.mean_)
 
     def get_feature_names_out(self, input_features=None):
-        """Names of the output's columns.
+        """Get the names of the output's columns.
 
         Parameters
         ----------

@@ -18,7 +18,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_collapse.datasets import load_cifar8_features
 from sklearn_collapse.metrics import get_scorer, ood_table
 from sklearn_collapse.model_selection import LeaveClassesOut
-from sklearn_collapse.ood import MahalanobisDetector
+from sklearn_collapse.ood import MahalanobisDetector, NECODetector
+from sklearn_collapse.whitening import SpectralWhitener
 
 LABELS = np.repeat(["cat", "dog", "frog", "horse", "ship"], [10, 7, 4, 2, 5])
 
@@ -381,3 +382,41 @@ def test_detector_is_tuned_without_outliers(features, routing):
     # The setting that was found, on classes that no one has seen.
     for row in ood_table({"tuned": search}, data.X_test, data.ood):
         assert 0.5 < row["auroc"] <= 1
+
+
+WHITENED = Pipeline(
+    [("whiten", SpectralWhitener("pca")), ("detect", MahalanobisDetector())]
+)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "grid", "least"),
+    [
+        (NECODetector(), {"n_components": [3, 7, 0.9], "scale": [True, False]}, 0.75),
+        (
+            WHITENED,
+            {"whiten__n_components": [20, None], "detect__normalize": [False, True]},
+            0.85,
+        ),
+    ],
+    ids=["NECO", "pipeline"],
+)
+def test_tuning_real_detectors(features, estimator, grid, least):
+    """Settings are found that tell left-out classes apart, two jobs at a time."""
+    X, y, data = features
+    search = GridSearchCV(
+        estimator,
+        grid,
+        cv=LeaveClassesOut(random_state=0),
+        scoring=get_scorer("ood_auroc"),
+        n_jobs=2,
+    ).fit(X, y)
+    scores = search.cv_results_["mean_test_score"]
+    assert np.isfinite(scores).all()
+    assert search.best_score_ == scores.max() > least > scores.min() + 0.05
+    for row in ood_table({"tuned": search}, data.X_test, data.ood):
+        inside, outside = (
+            search.best_estimator_.score_samples(rows)
+            for rows in (data.X_test, data.ood[row["set"]])
+        )
+        assert row["auroc"] == pytest.approx(oracles.auroc(inside, outside), abs=1e-9)
