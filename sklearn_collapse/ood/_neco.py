@@ -68,7 +68,7 @@ class NECODetector(HeadMixin, MomentsDetector):
         Number of principal components m.
     components_ : array of shape (m, d)
         Principal components of the standardised (centred, raw) rows, up to sign.
-    eigenvalues_ : array of shape (rank_,)
+    eigenvalues_ : array of shape (`rank_`,)
         Variance along all principal components, descending; mean squares without
         centring.
     rank_ : int
