@@ -10,7 +10,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), 
 
 
 def test_there_are_examples():
-    assert len(BLOCKS) == 2
+    assert len(BLOCKS) == 3
 
 
 def test_examples_run(capsys):
@@ -18,7 +18,7 @@ def test_examples_run(capsys):
     for block in BLOCKS:
         exec(compile(block, "README.md", "exec"), names)
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 1 + 4
+    assert len(lines) == 1 + 4 + 1
     etf_error, held_out_vci = map(float, lines[0].split())
     # The network had not reached its terminal phase: far from an ETF.
     assert 0.5 < etf_error < 1
@@ -26,6 +26,7 @@ def test_examples_run(capsys):
     assert lines[1].startswith("near (cat, truck)")
     auroc = float(lines[1].split()[-2])
     assert 0.75 < auroc < 0.85
+    assert lines[5].startswith("{'whiten__n_components': 20} 0.9")
     whole = names["NeuralCollapseScorer"]().fit(
         names["data"].data, names["data"].target
     )
