@@ -78,6 +78,13 @@ def _fit(features, class_weight, progress):
             else:
                 normalize = getattr(detector, "normalize", False)
                 detector.fit_moments(unit if normalize else moments)
+            if isinstance(detector, NECODetector):
+                reason = _cannot_tell(detector)
+                if reason is not None:
+                    warnings.warn(
+                        f"NECO is not in the table: {reason}", UserWarning, stacklevel=2
+                    )
+                    continue
             study.detectors[name] = detector
     return study
 
@@ -95,6 +102,21 @@ def _detectors(head):
         found["NECO with head"] = NECODetector(head=head)
         found["energy"] = LogitDetector("energy", head=head)
     return found
+
+
+def _cannot_tell(neco):
+    """Why NECO cannot tell rows of these features apart, or None if it can."""
+    try:
+        kept, n_features = neco.n_components_, neco.n_features_in_
+    except ValueError:
+        return "the features do not vary."
+    if kept < n_features:
+        return None
+    # Only rounding would make the order of such scores.
+    return (
+        f"{neco.n_components:.0%} of the variance take all {n_features} principal "
+        f"components, and then every row has the same share in them."
+    )
 
 
 def _data(study):

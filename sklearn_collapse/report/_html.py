@@ -97,7 +97,8 @@ def _short(value):
     """Number for prose."""
     if not math.isfinite(value):
         return _number(value)
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    shown = f"{value:,.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.3g}"
+    return shown.replace("-", "−")
 
 
 def _summary(numbers):
@@ -123,7 +124,7 @@ def _summary(numbers):
             f"unexplained."
         )
     whitening = numbers["whitening"]["total"]
-    if math.isfinite(whitening["condition_before"]):
+    if whitening["rank"] > 1:
         yield (
             f"The features vary in {whitening['rank']:,} of "
             f"{numbers['data']['n_features']:,} directions, in the widest of them "

@@ -24,12 +24,12 @@ MEANING = {
     "ncm_accuracy": "accuracy of the nearest mean",
 }
 ALIGNMENT = {
-    "disparity": ("lower", "misfit of the class means, 0 to 1"),
+    "disparity": ("lower", "misfit of the class means, 0 for a simplex"),
     "alignment_mean": ("higher", "cosine of a mean with its vertex, mean"),
     "alignment_std": (None, "the same, spread over classes"),
     "alignment_min": ("higher", "the same, worst class"),
-    "head_disparity": ("lower", "misfit of the head's rows"),
-    "head_alignment_mean": ("higher", "cosine of a row with its vertex, mean"),
+    "head_disparity": ("lower", "misfit of the head's rows, same rotation"),
+    "head_alignment_mean": ("higher", "cosine of such a row with its vertex, mean"),
 }
 _ARROW = {"lower": "v", "higher": "^", None: ""}
 
@@ -113,8 +113,8 @@ def _alignment(alignment):
         shown = "" if held_out is None else number(held_out)
         rows.append([name, _ARROW[direction], number(value), shown, meaning])
     return (
-        "Alignment of the class means with a simplex, after the best rotation (test = "
-        "means of the\ntest rows, under the rotation of the training means)\n"
+        "Alignment of the class means with a simplex after the best rotation (test = "
+        "means of the test rows, under that of the training means)\n"
         f"{_table(['value', '', 'training', 'test', 'what it is'], rows, 'lcrrl')}"
     )
 

@@ -80,9 +80,10 @@ def _parser():
     report = commands.add_parser(
         "report",
         help="collapse metrics and out-of-distribution table of extracted features",
-        description="Print the collapse metrics of extracted features and how well "
-        "Mahalanobis detectors tell out-of-distribution sets from their test rows. "
-        "Without FEATURES the bundled features of a real network are used.",
+        description="Print the collapse metrics of extracted features, how their class "
+        "means align with a simplex, how well whitening holds on test rows, and how "
+        "well detectors tell out-of-distribution sets from those. Without FEATURES "
+        "the bundled features of a real network are used.",
     )
     report.add_argument(
         "features",

@@ -22,6 +22,8 @@ DETECTORS = {
     "relative": {"relative": True},
     "relative++": {"relative": True, "normalize": True},
 }
+# The last two where there is a head.
+ALL_DETECTORS = [*DETECTORS, "NECO", "NECO with head", "energy"]
 
 
 def make_arrays(n=90, d=5, n_classes=3, seed=0):
@@ -101,7 +103,7 @@ def test_bundled_report(bundled):
     assert "ETF error" in bundled
     for name in ("near (cat, truck)", "far: texture", "far: digits", "far: noise"):
         assert f"\n{name} " in bundled
-    for column in ("AUROC", "FPR95 id", "FPR95 ood", *DETECTORS):
+    for column in ("AUROC", "FPR95 id", "FPR95 ood", *ALL_DETECTORS):
         assert column in bundled
     assert "8000 training, 2000 test" in bundled
     assert "test rows come with the features" in bundled
@@ -126,7 +128,7 @@ def test_bundled_numbers(numbers):
     error = oracles.nc2_etf_error(bunch.data, bunch.target)
     assert report["collapse"]["train"]["nc2_etf_error"] == pytest.approx(error)
     assert report["collapse"]["nc2_etf_error_balanced"] == pytest.approx(error)
-    assert len(report["ood"]) == 16
+    assert len(report["ood"]) == 4 * len(ALL_DETECTORS)
 
 
 def test_no_command():
@@ -201,9 +203,9 @@ def test_out_of_distribution_numbers(numbers, arrays, far, tmp_path):
     )
     assert report["data"]["ood_rows"] == {"far": 25, "wide": 25}
     assert [(row["detector"], row["set"]) for row in report["ood"]] == [
-        (detector, name) for detector in DETECTORS for name in ("far", "wide")
+        (detector, name) for detector in ALL_DETECTORS for name in ("far", "wide")
     ]
-    for row in report["ood"]:
+    for row in report["ood"][: 2 * len(DETECTORS)]:  # the others: test_sections
         rows = {"far": far, "wide": 3 * far}[row["set"]]
         options = DETECTORS[row["detector"]]
         a, b = (
@@ -237,7 +239,9 @@ def test_text_shows_the_numbers(run, numbers, arrays, far, tmp_path):
             assert float(shown) == pytest.approx(value, rel=2e-3, abs=5e-5)
     for row in report["ood"]:
         (line,) = (
-            line.split() for line in text.splitlines() if f" {row['detector']} " in line
+            line.split()
+            for line in text.splitlines()
+            if f" {row['detector']}  " in line
         )
         shown = [f"{100 * row[key]:.1f}" for key in ("auroc", "fpr95_id", "fpr95_ood")]
         assert line[-3:] == shown
@@ -457,7 +461,8 @@ def test_json_file(run, numbers, arrays, tmp_path):
     assert (code, out, err) == (0, expected, "")
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert report == numbers(path)
-    assert set(report) == {"data", "collapse", "ood", "notes"}
+    sections = {"data", "collapse", "whitening", "alignment", "ood"}
+    assert set(report) == sections | {"notes"}
 
 
 def test_json_is_strict(run, tmp_path):
@@ -488,8 +493,8 @@ def test_progress_only_for_somebody_who_watches(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     code, out, err = run(*arguments)
     assert (code, out) == (0, quiet)
-    assert len(err.splitlines()) > len(DETECTORS)
-    for name in DETECTORS:
+    assert len(err.splitlines()) > len(ALL_DETECTORS)
+    for name in ALL_DETECTORS:
         assert f"detector {name}\n" in err
 
 

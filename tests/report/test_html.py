@@ -17,6 +17,10 @@ from sklearn_collapse.report.cli import main
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
 
+DETECTORS = [
+    *("Mahalanobis", "Mahalanobis++", "relative", "relative++"),
+    *("NECO", "NECO with head", "energy"),
+]
 VOID = {"meta", "link", "img", "br", "hr", "wbr", "input"}
 ODD = "<script>alert('1')</script> & \"$\\foo{$\" 猫 \x07"
 
@@ -173,7 +177,7 @@ def test_bundled_page(bundled):
     source, _ = bundled
     page = check_page(source)
     assert len(source) < 1_500_000
-    assert len(page.all("img")) == 2 + 4
+    assert len(page.all("img")) == 2 + len(DETECTORS)
     assert "Notes" not in [plain(h["text"]) for h in page.all("h2")]
     for name in ("airplane", "frog"):
         assert any(name in dd["text"] for dd in page.all("dd"))
@@ -184,7 +188,7 @@ def test_collapse_table(bundled):
     source, numbers = bundled
     rows = {
         cells[0].split()[0]: (group, cells)
-        for group, cells in Page(source).table("training rows")
+        for group, cells in Page(source).table("Metrics of the")
     }
     assert set(rows) == set(METRICS) == set(numbers["collapse"]["train"])
     for name, (group, (what, direction, train, test)) in rows.items():
@@ -206,14 +210,15 @@ def test_collapse_table(bundled):
 def test_detection_table(bundled):
     source, numbers = bundled
     shown = Page(source).table("AUROC")
-    assert len(shown) == len(numbers["ood"]) == 16
+    assert len(shown) == len(numbers["ood"]) == 4 * len(DETECTORS)
     best = {}
     for row in numbers["ood"]:
         best[row["set"]] = max(best.get(row["set"], 0), row["auroc"])
         (cells,) = (
             cells
             for group, cells in shown
-            if group.startswith(row["set"]) and cells[0].split()[0] == row["detector"]
+            if group.startswith(row["set"])
+            and cells[0].removesuffix(" best") == row["detector"]
         )
         values = [100 * row[key] for key in ("auroc", "fpr95_id", "fpr95_ood")]
         assert cells[1:] == [f"{value:.1f}" for value in values]
@@ -221,6 +226,41 @@ def test_detection_table(bundled):
     assert marked == [f"{100 * value:.1f}" for value in best.values()]
     for name, rows in numbers["data"]["ood_rows"].items():
         assert any(group == f"{name} {rows} rows" for group, _ in shown)
+
+
+def test_alignment_tables(bundled):
+    """The numbers of the JSON, and one row per class."""
+    source, numbers = bundled
+    alignment = numbers["alignment"]
+    rows = {
+        cells[0].split()[0]: cells for _, cells in Page(source).table("Test: class")
+    }
+    assert list(rows) == list(alignment["train"])
+    assert [cells[1] for cells in rows.values()] == [
+        *("lower", "higher", "", "higher", "lower", "higher")
+    ]
+    for name, (_, _, train, test) in rows.items():
+        assert float(train) == pytest.approx(alignment["train"][name], abs=5e-5)
+        if name in alignment["held_out"]:
+            assert float(test) == pytest.approx(alignment["held_out"][name], abs=5e-5)
+        else:
+            assert test == ""
+    shown = [cells for _, cells in Page(source).table("Cosine of each")]
+    assert shown == [
+        [name, f"{value:.4f}"] for name, value in alignment["classes"].items()
+    ]
+
+
+def test_whitening_table(bundled):
+    source, numbers = bundled
+    (_, total), (_, within) = Page(source).table("Condition of the covariance")
+    for cells, name, found in (
+        (total, "all rows", numbers["whitening"]["total"]),
+        (within, "within classes", numbers["whitening"]["within"]),
+    ):
+        before = f"{found['condition_before']:,.0f}"
+        assert cells[:3] == [name, str(found["rank"]), before]
+        assert cells[3:] == ["1", f"{found['condition_test']:.3g}"]
 
 
 def test_summary(bundled):
@@ -237,6 +277,13 @@ def test_summary(bundled):
     assert f"are {collapse['train']['nc2_etf_error']:.3g} from a simplex" in text
     accuracy = numbers["data"]["head_accuracy_test"]
     assert f"classifies {100 * accuracy:.1f} % of the test rows" in text
+    disparity = numbers["alignment"]["train"]["disparity"]
+    assert f"leave {100 * disparity:.1f} % of the simplex unexplained" in text
+    condition = numbers["whitening"]["total"]["condition_before"]
+    assert (
+        f"vary in 96 of 96 directions, in the widest of them {condition**0.5:.3g} "
+        f"times as far as in the narrowest" in text
+    )
     best = {}
     for row in numbers["ood"]:
         if row["auroc"] > best.get(row["set"], {"auroc": -1})["auroc"]:
@@ -264,11 +311,7 @@ def test_pictures_show_the_numbers(bundled):
     assert f"rank {numbers['data']['within_rank']} of 96" in spectrum
     assert "automobile" in geometry
     for row in numbers["ood"]:
-        picture = scores[
-            ["Mahalanobis", "Mahalanobis++", "relative", "relative++"].index(
-                row["detector"]
-            )
-        ]
+        picture = scores[DETECTORS.index(row["detector"])]
         assert f">AUROC {100 * row['auroc']:.1f}<" in picture
         assert f">FPR95 {100 * row['fpr95_id']:.1f}<" in picture
     for svg in (spectrum, geometry, *scores):
@@ -293,6 +336,8 @@ def test_text_of_users_is_text(write, tmp_path):
     assert "<b>file" not in source
     assert page.all("h1")[0]["text"] == numbers["data"]["name"] == str(path)
     assert any("<script>alert('1')</script> &" in e["text"] for e in page.all("dd"))
+    shown = [cells[0] for _, cells in page.table("Cosine of each")]
+    assert {plain(ODD), "</title>", "b", "c"} == set(shown)
     ((group, _), *_) = page.table("AUROC")
     assert group.startswith("<script>alert('1')</script> &")
     for svg in pictures(page)[1:]:
@@ -329,12 +374,16 @@ def test_notes_and_numbers_that_are_not_there(write, tmp_path):
     notes = [plain(li["text"]) for li in page.all("li")]
     assert set(numbers["notes"]) <= set(notes)
     assert any("no simplex in 3 dimensions" in note for note in notes)
-    rows = {cells[0].split()[0]: cells for _, cells in page.table("training rows")}
+    rows = {cells[0].split()[0]: cells for _, cells in page.table("Metrics of the")}
     assert rows["nc2_etf_error"][2] == "undefined"
     assert "nc3_product" not in rows
     assert "All classes weigh alike" in source
     (lead,) = page.all("p", **{"class": "lead"})
     assert "simplex" not in lead["text"]
+    for _, cells in page.table("Test: class"):
+        assert cells[2] == "undefined"
+        assert cells[3] in ("undefined", "")
+    assert {cells[1] for _, cells in page.table("Cosine of each")} == {"undefined"}
     assert "No sets were given" in source
     assert len(page.all("img")) == 2
 
@@ -345,7 +394,7 @@ def test_collapsed_completely(write, tmp_path):
     np.savez(tmp_path / "c.npz", X=np.eye(4)[y], y=y, X_test=np.eye(4)[y], y_test=y)
     source, numbers = write(tmp_path / "c.npz")
     page = check_page(source)
-    rows = {cells[0].split()[0]: cells for _, cells in page.table("training rows")}
+    rows = {cells[0].split()[0]: cells for _, cells in page.table("Metrics of the")}
     for name, value in numbers["collapse"]["train"].items():
         shown = rows[name][2].replace("∞", "inf").replace("undefined", "nan")
         assert float(shown) == pytest.approx(
@@ -353,6 +402,34 @@ def test_collapsed_completely(write, tmp_path):
         )
     (lead,) = page.all("p", **{"class": "lead"})
     assert "variation is 0 times" in lead["text"]
+    (_, total), (_, within) = page.table("Condition of the covariance")
+    assert total[1:] == ["3", "1", "1", "1"]
+    assert within[1:] == ["0", *["undefined"] * 3]
+
+
+def test_conditions_that_are_large_or_infinite(write, tmp_path):
+    """Fewer test rows than features; sizes that no separator makes readable."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 8)) * [1e6, *[1] * 7], np.arange(60) % 3
+    np.savez(tmp_path / "a.npz", X=X, y=y, X_test=X[:5], y_test=y[:5])
+    source, numbers = write(tmp_path / "a.npz")
+    for row, found in zip(
+        check_page(source).table("Condition of the covariance"),
+        numbers["whitening"].values(),
+        strict=True,
+    ):
+        assert row[1][2] == f"{found['condition_before']:.3g}"
+        assert "e+1" in row[1][2]
+        assert row[1][3:] == ["1", "∞"]
+
+
+def test_one_direction_is_not_compared(write, tmp_path):
+    """The widest of one is the narrowest as well."""
+    y = np.arange(40) % 2
+    X = (np.random.default_rng(0).normal(size=(40, 1)) + y[:, None]) * [1.0, 2.0]
+    np.savez(tmp_path / "a.npz", X=X, y=y)
+    (lead,) = check_page(write(tmp_path / "a.npz")[0]).all("p", **{"class": "lead"})
+    assert "directions" not in lead["text"]
 
 
 def test_one_set(write, tmp_path):
@@ -376,7 +453,10 @@ def test_captions_fit_the_pictures(write, tmp_path):
 def test_many_classes_are_not_listed(write, tmp_path):
     path = make_file(tmp_path / "m.npz", [f"class {k}" for k in range(60)], d=70, n=600)
     page = check_page(write(path)[0])
-    assert not any("class 17" in dd["text"] for dd in page.all("dd"))
+    assert not any(
+        "class 17" in e["text"] for tag in ("dd", "th") for e in page.all(tag)
+    )
+    assert len(page.table("Test: class")) == 4
 
 
 def test_settings_of_the_caller_are_left_alone(write, tmp_path):

@@ -2,16 +2,17 @@
 
 import json
 import math
+import re
 
 import pytest
 
 from sklearn_collapse.metrics import METRICS
-from sklearn_collapse.report._text import as_json, as_text
+from sklearn_collapse.report._text import ALIGNMENT, as_json, as_text
 
 
 @pytest.fixture
 def report():
-    """Every metric, two sets, two detectors, a note."""
+    """Every metric, alignment and condition, two sets, two detectors, a note."""
     train = {name: (k + 1) / 8 for k, name in enumerate(METRICS)}
     sets = ("near", "a set with a longer name")
     return {
@@ -34,6 +35,25 @@ def report():
             "train": train,
             "held_out": {"vci": 0.4321, "cdnv": 12.5},
             "nc2_etf_error_balanced": 0.2468,
+        },
+        "whitening": {
+            "total": {
+                "rank": 7,
+                "condition_before": 123456.7,
+                "condition_after": 1.0000004,
+                "condition_test": math.inf,
+            },
+            "within": {
+                "rank": 6,
+                "condition_before": 987.65,
+                "condition_after": 1.0,
+                "condition_test": 2.3456,
+            },
+        },
+        "alignment": {
+            "train": {name: (k + 1) / 16 for k, name in enumerate(ALIGNMENT)},
+            "held_out": {"disparity": 3.5, "alignment_min": -0.25},
+            "classes": {"a": 0.5, "b": 0.75},
         },
         "ood": [
             {
@@ -95,6 +115,8 @@ def test_columns_are_aligned(report):
     text = as_text(report)
     for title, numbers in [
         ("Neural collapse", ["training", "test"]),
+        ("Alignment", ["training", "test"]),
+        ("Whitening", ["rank", "before", "training"]),
         ("Out of distribution", ["rows", "AUROC", "FPR95 id", "FPR95 ood"]),
     ]:
         head, rule, *rows = table_after(text, title)
@@ -107,6 +129,39 @@ def test_columns_are_aligned(report):
                 assert row[end : end + 1] in ("", " ")
         for line in (head, *rows):
             assert line == line.rstrip()
+
+
+def test_alignment(report):
+    """Values that only training rows have leave the cell of the test rows empty."""
+    head, _, *rows = table_after(as_text(report), "Alignment")
+    assert head.split() == ["value", "training", "test", "what", "it", "is"]
+    arrows = ("v", "^", "", "^", "v", "^")
+    for k, (row, name, arrow) in enumerate(zip(rows, ALIGNMENT, arrows, strict=True)):
+        cells = [part.strip() for part in re.split(r"  +", row)]
+        test = {"disparity": ["3.5000"], "alignment_min": ["-0.2500"]}.get(name, [])
+        shown = [name, *[arrow] * bool(arrow), f"{(k + 1) / 16:.4f}", *test]
+        assert cells[:-1] == shown
+        assert ALIGNMENT[name][1] == cells[-1]
+
+
+def test_alignment_without_head(report):
+    for name in ("head_disparity", "head_alignment_mean"):
+        del report["alignment"]["train"][name]
+    assert "head_" not in as_text(report)
+
+
+def test_whitening(report):
+    head, _, *rows = table_after(as_text(report), "Whitening")
+    assert head.split() == ["covariance", "rank", "before", "training", "test"]
+    assert [row.split() for row in rows] == [
+        ["total", "7", "1.235e+05", "1", "inf"],
+        ["within", "6", "987.6", "1", "2.346"],
+    ]
+    report["whitening"]["within"] = dict.fromkeys(report["whitening"]["total"], 0) | {
+        key: math.nan for key in report["whitening"]["total"] if "condition" in key
+    }
+    rows = table_after(as_text(report), "Whitening")[2:]
+    assert rows[1].split() == ["within", "0", "nan", "nan", "nan"]
 
 
 def test_etf_error(report):
@@ -187,8 +242,11 @@ def test_text_is_plain_ascii(report):
 
 
 def test_json(report):
-    """Nothing is lost or rounded."""
-    assert json.loads(as_json(report)) == report
+    """Nothing is lost or rounded; infinity is a string."""
+    read = json.loads(as_json(report))
+    assert read["whitening"]["total"].pop("condition_test") == "inf"
+    del report["whitening"]["total"]["condition_test"]
+    assert read == report
 
 
 def test_json_of_numbers_that_json_lacks(report):
