@@ -290,8 +290,8 @@ class _Lane:
 
         dtype = torch.from_numpy(np.empty(0, dtype)).dtype
         # The device is named, since the program may have set another default.
-        options = {"device": "cpu", "pin_memory": stream is not None}
-        self._host = torch.empty(shape, dtype=dtype, **options)
+        pinned = stream is not None
+        self._host = torch.empty(shape, dtype=dtype, device="cpu", pin_memory=pinned)
         self._there = torch.empty(shape, dtype=dtype, device=device)
         self._stream = stream
         if stream is not None:  # CUDA only
