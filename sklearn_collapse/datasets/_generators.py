@@ -4,9 +4,11 @@ import math
 from numbers import Integral, Real
 
 import numpy as np
+from scipy import sparse
 from sklearn.utils import check_random_state
 
 from sklearn_collapse._linalg._frames import simplex_frame
+from sklearn_collapse.utils._arrays import block_rows, slices
 from sklearn_collapse.utils._decompositions import svd
 
 
@@ -108,7 +110,9 @@ def make_collapsed_features(
         directions = _directions(span, rank, rng)
         seen = coordinates @ (directions @ span.T)
         found = np.sum((seen / values) ** 2) / n_samples / n_classes
-        X += coordinates @ (math.sqrt(nc1 / found) * directions)
+        directions *= math.sqrt(nc1 / found)
+        for here in slices(n_samples, block_rows(n_features)):
+            X[here] += coordinates[here] @ directions
     return X, y
 
 
@@ -203,9 +207,12 @@ def _centred_noise(y, sizes, rank, rng):
     """Gaussian rows, centred in each class."""
     noise = rng.standard_normal((len(y), rank))
     order = np.argsort(y, kind="stable")
-    starts = np.cumsum(sizes) - sizes
-    sums = np.add.reduceat(noise[order], starts, axis=0)
-    noise -= (sums / sizes[:, None])[y]
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    # A product with this spares a sorted copy of the noise.
+    indicator = sparse.csr_matrix((np.ones(len(y)), order, starts))
+    means = indicator @ noise / sizes[:, None]
+    for here in slices(len(y), block_rows(rank)):
+        noise[here] -= means[y[here]]
     return noise
 
 

@@ -169,7 +169,8 @@ class _OODScorer(_Scorer):
             raise ValueError(
                 f"{self.name} compares rows of the classes in training, "
                 f"{shorten(classes)}, with rows of other classes, but y holds {what} "
-                f"labels of the former. Split with LeaveClassesOut."
+                f"labels of the former. Split with LeaveClassesOut, and without scores "
+                f"of training sets (return_train_score=False)."
             )
         score_samples = self._need(estimator, "score_samples", "pass a detector")
         score = to_numpy(score_samples(X))

@@ -11,6 +11,7 @@ from sklearn_collapse.plotting._style import (
     check_matplotlib,
     fitted_moments,
     literal,
+    options_for,
     shown,
 )
 from sklearn_collapse.utils._arrays import namespace, to_numpy
@@ -198,7 +199,8 @@ class ClassGeometryDisplay:
         own = np.eye(n_classes, dtype=bool)
         gap = float(np.abs(self.cosines_ - self.ideal_cosine)[~own].max())
         options = {"cmap": _colours(), "interpolation": "nearest"}
-        options["norm"] = CenteredNorm(self.ideal_cosine, max(gap, _LEAST_RANGE))
+        if not {"vmin", "vmax"} & set(kwargs):  # matplotlib takes limits or a norm
+            options["norm"] = CenteredNorm(self.ideal_cosine, max(gap, _LEAST_RANGE))
         cells = np.ma.masked_array(self.cosines_, own)
         self.image_ = ax.imshow(cells, **options | kwargs)
         if n_classes <= _MAX_NUMBERS:
@@ -246,6 +248,8 @@ class ClassGeometryDisplay:
         return text if exists else f"{text}, which needs C ≤ d + 1"
 
     def _draw_histogram(self, kwargs):
+        from matplotlib.patches import StepPatch
+
         edges = np.linspace(-1, 1, _BINS + 1)
         counts = np.zeros(_BINS)
         n_classes, xp = self.directions.shape[0], namespace(self.directions)
@@ -254,7 +258,8 @@ class ClassGeometryDisplay:
             counts += np.histogram(np.clip(off, -1, 1), edges)[0]
         shares = counts / (n_classes * (n_classes - 1))
         options = {"fill": True, "facecolor": BLUE, "edgecolor": BLUE, "alpha": 0.8}
-        self.histogram_ = self.ax_.stairs(shares, edges, **options | kwargs)
+        options = options_for(StepPatch, options, kwargs)
+        self.histogram_ = self.ax_.stairs(shares, edges, **options)
         held = np.flatnonzero(counts)
         left, right = edges[held[0]], edges[held[-1] + 1]
         ends = min(left, self.ideal_cosine), max(right, self.ideal_cosine)

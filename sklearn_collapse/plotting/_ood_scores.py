@@ -1,5 +1,7 @@
 """Scores of in-distribution rows beside those of out-of-distribution sets."""
 
+from numbers import Integral
+
 import numpy as np
 from sklearn.metrics import roc_auc_score, roc_curve
 
@@ -12,6 +14,7 @@ from sklearn_collapse.plotting._style import (
     axes_for,
     check_matplotlib,
     literal,
+    options_for,
     shown,
 )
 from sklearn_collapse.utils._arrays import to_numpy
@@ -230,6 +233,8 @@ class OODScoreDisplay:
         check_matplotlib(f"{type(self).__name__}.plot")
         if kind not in ("hist", "roc"):
             raise ValueError(f"kind must be 'hist' or 'roc', got {kind!r}.")
+        if not isinstance(bins, Integral) or bins < 1:
+            raise ValueError(f"bins must be a positive integer, got {bins!r}.")
         size = (6.4, 1.6 + 0.8 * len(self.scores_ood)) if kind == "hist" else (5, 5)
         self.ax_, self.figure_ = axes_for(ax, figsize=size)
         self.histograms_, self.histograms_id_, self.lines_ = {}, {}, {}
@@ -242,6 +247,8 @@ class OODScoreDisplay:
         return self
 
     def _draw_histograms(self, bins, kwargs):
+        from matplotlib.patches import StepPatch
+
         ax, n_sets = self.ax_, len(self.scores_ood)
         low, high = self._range()
         edges = np.linspace(low, high, bins + 1)
@@ -261,8 +268,9 @@ class OODScoreDisplay:
             )
             colour = SERIES[k % len(SERIES)]
             options = {"edgecolor": colour, "linewidth": 1.5, "zorder": 2}
+            options = options_for(StepPatch, options, kwargs)
             self.histograms_[key] = ax.stairs(
-                base + unit * shares, edges, baseline=base, **options | kwargs
+                base + unit * shares, edges, baseline=base, **options
             )
             ax.axhline(base, color=GREY, linewidth=0.5, zorder=0)
         threshold = np.clip(self.threshold, edges[0], edges[-1])  # it may be infinite
@@ -308,6 +316,8 @@ class OODScoreDisplay:
         return left - margin, right + margin
 
     def _draw_curves(self, kwargs):
+        from matplotlib.lines import Line2D
+
         ax = self.ax_
         for k, (key, scores) in enumerate(self.scores_ood.items()):
             y_true = np.repeat([1, 0], [len(self.scores_id), len(scores)])
@@ -317,7 +327,8 @@ class OODScoreDisplay:
                 "linestyle": LINES[k % len(LINES)],
                 "label": self._label(key).replace("\n", "  "),
             }
-            (line,) = ax.plot(fpr, tpr, **options | kwargs)
+            options = options_for(Line2D, options, kwargs)
+            (line,) = ax.plot(fpr, tpr, **options)
             self.lines_[key] = line
             share = np.mean(self.scores_id >= self.threshold)
             ax.plot(self.fpr95[key], share, "o", color=line.get_color(), markersize=6)

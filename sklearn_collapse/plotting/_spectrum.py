@@ -9,6 +9,7 @@ from sklearn_collapse.plotting._style import (
     axes_for,
     check_matplotlib,
     fitted_moments,
+    options_for,
     power_of_ten,
     shown,
 )
@@ -211,6 +212,8 @@ class SpectrumDisplay:
 
     def _draw_values(self, which, style, kwargs):
         """Eigenvalues above zero; hollow markers for those that do not count."""
+        from matplotlib.lines import Line2D
+
         color, marker, linestyle = style
         values, rank = getattr(self, which), getattr(self, f"{which}_rank")
         number = 1 + np.arange(len(values))
@@ -223,7 +226,8 @@ class SpectrumDisplay:
         options = {"color": color, "linestyle": linestyle, "label": label}
         options |= {"marker": marker, "markersize": 3.5, "linewidth": 1.2}
         options["markevery"] = max(1, len(values) // 32)
-        (line,) = self.ax_.plot(number[:rank], values[:rank], **options | kwargs)
+        options = options_for(Line2D, options, kwargs)
+        (line,) = self.ax_.plot(number[:rank], values[:rank], **options)
         self.lines_[which] = line
         dropped = above & (number > rank)
         (self.dropped_[which],) = self.ax_.plot(

@@ -31,6 +31,13 @@ def axes_for(ax, **figure):
     return ax, ax.get_figure()
 
 
+def options_for(artist, defaults, kwargs):
+    """Defaults of an artist overruled by what the user passed, such as ``lw`` too."""
+    from matplotlib.cbook import normalize_kwargs
+
+    return defaults | normalize_kwargs(kwargs, artist)
+
+
 def fitted_moments(estimator):
     """Moments of a fitted estimator; anything else is refused by name."""
     check_is_fitted(estimator)

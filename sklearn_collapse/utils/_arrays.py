@@ -16,6 +16,7 @@ from sklearn_collapse.utils._gpu import (
     Feed,
     block_factor,
     check_float64,
+    free_cached,
     full_precision,
     gpu_for,
     halved,
@@ -266,8 +267,6 @@ class Rows:
             rows = self._home.take(self.X, as_like(index, self.X), axis=0)
         else:
             rows = self.X.take(index, axis=0, mode="clip")  # indices are ours: in range
-        if self._target is not None:
-            rows = as_like(rows, self._target)
         return self.xp.astype(rows, dtype, copy=copy and isinstance(index, slice))
 
     def visit(self, function, width, dtype, *, order=None, copy=False):
@@ -301,14 +300,15 @@ class Rows:
                         if self._target is not None and feed is None:
                             feed = Feed(self.X, order, step, self._target)
                         function(self._block(feed, here, order, dtype, copy), here)
-                        if feed is not None:
-                            feed.used()
                     except Exception as error:
                         step = halved(here.stop - start, error)
                         self._halvings += 1
                         feed = _closed(feed)
                     else:
                         start = here.stop
+                        continue
+                    # Only here is what the error held on to free.
+                    free_cached()
             finally:
                 _closed(feed)
 

@@ -9,7 +9,8 @@ import multiprocessing
 import os
 import sys
 import threading
-from contextlib import contextmanager
+import warnings
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -28,19 +29,17 @@ _PARENT = os.getpid()
 
 def gpu_for(device, work):
     """Return an empty tensor on the GPU that NumPy rows should go to, or None."""
-    if device == "cpu" or (device == "auto" and not _auto_may_use_gpu(work)):
+    if device == "cpu":
         return None
+    if device == "auto":
+        return _gpu_if_worth_it(work)
     if importlib.util.find_spec("torch") is None:
-        if device == "auto":
-            return None
         raise ValueError(
             f"device={device!r} needs torch, which is not installed. Install it with "
             f"'pip install sklearn-collapse[torch]', or pass device='cpu'."
         )
     import torch
 
-    if device == "auto":
-        return torch.empty(0, device="cuda") if torch.cuda.is_available() else None
     try:
         target = torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
@@ -48,6 +47,26 @@ def gpu_for(device, work):
         raise ValueError(f"device={device!r} cannot be used: {reason}") from error
     check_float64(target)
     return target
+
+
+def _gpu_if_worth_it(work):
+    """Return an empty tensor on the GPU if it repays a copy and can be used."""
+    if not _auto_may_use_gpu(work) or importlib.util.find_spec("torch") is None:
+        return None
+    try:
+        import torch
+
+        return torch.empty(0, device="cuda") if torch.cuda.is_available() else None
+    # A broken installation, or a GPU that is full or kept by another process.
+    except (ImportError, OSError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        warnings.warn(
+            f"The GPU cannot be used ({reason}), so device='auto' is the CPU. Pass "
+            f"device='cpu' to say so.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return None
 
 
 def _auto_may_use_gpu(work):
@@ -113,6 +132,14 @@ def halved(n_rows, error):
     return n_rows // 2
 
 
+def free_cached():
+    """Give memory that torch keeps back to the GPU, for libraries beside torch.
+
+    Those, such as cuBLAS, are not served from what torch keeps.
+    """
+    sys.modules["torch"].cuda.empty_cache()
+
+
 # -- full precision --------------------------------------------------------------------
 
 
@@ -143,14 +170,22 @@ _full_precision = _FullPrecision()
 @contextmanager
 def full_precision(x):
     """Keep float32 products in float32 where x lives, whatever the program has set."""
-    if not on_cuda(x):
+    with ExitStack() as undo:
+        if _is_autocast(x):
+            torch = sys.modules["torch"]
+            undo.enter_context(torch.autocast(x.device.type, enabled=False))
+        if on_cuda(x):
+            _full_precision.enter()
+            undo.callback(_full_precision.leave)
         yield
-        return
-    _full_precision.enter()
-    try:
-        yield
-    finally:
-        _full_precision.leave()
+
+
+def _is_autocast(x):
+    """Whether torch would multiply float32 tensors where x lives in half precision."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(x, torch.Tensor):
+        return False
+    return x.device.type in ("cpu", "cuda") and torch.is_autocast_enabled(x.device.type)
 
 
 def _switch_tf32_off():
@@ -224,8 +259,6 @@ class Feed:
         self._lanes = [
             _Lane(shape, X.dtype, target.device, self._stream) for _ in range(turns)
         ]
-        if self._stream is not None:  # CUDA only
-            self._stream.wait_for_work()  # the buffers may have been in use before
         self._sent = None
 
     def block(self, here):
@@ -240,14 +273,10 @@ class Feed:
         self._lanes.reverse()
         return lane.receive(here.stop - here.start)
 
-    def used(self):
-        """Say that all work on the latest block has been asked for."""
-        self._lanes[-1].used()
-
     def close(self):
         """Wait, on the device, for copies under way; then memory can be reused."""
         if self._stream is not None:  # CUDA only
-            self._stream.work_waits()
+            self._stream.finish()
 
     def _index(self, here):
         return here if self._order is None else self._order[here]
@@ -260,11 +289,13 @@ class _Lane:
         import torch
 
         dtype = torch.from_numpy(np.empty(0, dtype)).dtype
-        self._host = torch.empty(shape, dtype=dtype, pin_memory=stream is not None)
+        # The device is named, since the program may have set another default.
+        pinned = stream is not None
+        self._host = torch.empty(shape, dtype=dtype, device="cpu", pin_memory=pinned)
         self._there = torch.empty(shape, dtype=dtype, device=device)
         self._stream = stream
         if stream is not None:  # CUDA only
-            self._copied, self._used = torch.cuda.Event(), torch.cuda.Event()
+            self._copied = torch.cuda.Event()
 
     def send(self, X, index):
         """Copy rows to the device."""
@@ -280,18 +311,13 @@ class _Lane:
         if self._stream is None:
             there.copy_(host)
         else:  # CUDA only
-            self._stream.copy(there, host, after=self._used, then=self._copied)
+            self._stream.copy(there, host, then=self._copied)
 
     def receive(self, size):
         """First rows of the buffer on the device, once they are there."""
         if self._stream is not None:  # CUDA only
             self._stream.current().wait_event(self._copied)
         return self._there[:size]
-
-    def used(self):
-        """Mark the point from which the buffer on the device may be overwritten."""
-        if self._stream is not None:  # CUDA only
-            self._used.record(self._stream.current())
 
 
 class _CopyStream:  # CUDA only
@@ -306,15 +332,17 @@ class _CopyStream:  # CUDA only
     def current(self):
         return self._cuda.current_stream(self._device)
 
-    def copy(self, there, host, *, after, then):
-        """Copy once one event has happened, and record another behind the copy."""
-        self._stream.wait_event(after)  # at once, if it was never recorded
+    def copy(self, there, host, *, then):
+        """Copy behind all work asked for so far, and record an event behind that.
+
+        That work was the last to use the buffer: work on a block is asked for after
+        the next one was sent.
+        """
+        self._stream.wait_stream(self.current())
         with self._cuda.stream(self._stream):
             there.copy_(host, non_blocking=True)
         then.record(self._stream)
 
-    def wait_for_work(self):
-        self._stream.wait_stream(self.current())
-
-    def work_waits(self):
+    def finish(self):
+        """Let work asked for from here on wait for the copies."""
         self.current().wait_stream(self._stream)

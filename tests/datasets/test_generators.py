@@ -1,6 +1,7 @@
 """Tests of generated features: the sample itself has what was asked for."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import oracles
@@ -111,6 +112,17 @@ def test_noise_lies_in_the_span_of_the_means_first(rank):
     outside = centred - centred @ basis.T @ basis
     values = np.linalg.svd(outside, compute_uv=False)
     assert np.sum(values > 1e-10) == max(rank - 4, 0)
+
+
+def test_memory():
+    """The result and the noise, but no further array of their size."""
+    tracemalloc.start()
+    try:
+        X, _ = make_collapsed_features(40_000, 20, 128, random_state=0)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2.7 * X.nbytes
 
 
 def test_noise_is_alike_in_all_directions():

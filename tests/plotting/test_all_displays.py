@@ -56,6 +56,35 @@ def test_title(display):
     assert draw(display, X, y, name="mine").ax_.get_title() == "mine"
 
 
+def test_options_of_matplotlib_by_their_short_names():
+    X, y = make_data()
+    line = {"lw": 3, "c": "k", "ls": ":"}
+    lines = [
+        *draw(SpectrumDisplay, X, y, mec="r", **line).lines_.values(),
+        *draw(OODScoreDisplay, X, y, kind="roc", **line).lines_.values(),
+    ]
+    for drawn in lines:
+        found = drawn.get_linewidth(), drawn.get_color(), drawn.get_linestyle()
+        assert found == (3, "k", ":")
+    for drawn in draw(OODScoreDisplay, X, y, lw=3, ec="k").histograms_.values():
+        assert drawn.get_linewidth() == 3
+        assert drawn.get_edgecolor() == (0, 0, 0, 1)
+    many = draw(ClassGeometryDisplay, *make_data(201, 3, 402), ec="k", fc="w")
+    assert many.histogram_.get_edgecolor()[:3] == (0, 0, 0)
+    assert many.histogram_.get_facecolor()[:3] == (1, 1, 1)
+
+
+def test_limits_of_the_colours():
+    image = draw(ClassGeometryDisplay, *make_data(), vmin=-1, vmax=1).image_
+    assert image.get_clim() == (-1, 1)
+
+
+@pytest.mark.parametrize("bins", [0, -3, 2.5, "auto"])
+def test_bins(bins):
+    with pytest.raises(ValueError, match="bins must be a positive integer, got"):
+        OODScoreDisplay.from_predictions([1.0, 2.0], [0.0], bins=bins)
+
+
 @pytest.mark.parametrize("display", [ClassGeometryDisplay, SpectrumDisplay])
 def test_estimators_without_moments(display):
     from sklearn.decomposition import PCA

@@ -288,23 +288,24 @@ def test_local_and_home(library):
     assert rows.home(local) is local
 
 
-@pytest.mark.parametrize(
-    "index", [slice(0, 4), np.array([1, 2])], ids=["slice", "take"]
-)
-def test_numpy_rows_worked_on_elsewhere(elsewhere, index):
+@pytest.mark.parametrize("order", [None, np.array([1, 2])], ids=["all", "some"])
+def test_numpy_rows_worked_on_elsewhere(elsewhere, order):
     X = np.arange(8.0).reshape(4, 2)
     X.flags.writeable = False
-    rows = Rows(X)
+    expected = X if order is None else X[order]
+    rows, found = Rows(X), []
     assert rows.place == ("torch", "cpu")
-    block = rows.fetch(index, rows.xp.float64, copy=True)
-    assert isinstance(block, elsewhere.Tensor)
-    assert_array_equal(block.numpy(), X[index])
-    block += 1
+
+    def work(block, here):
+        assert isinstance(block, elsewhere.Tensor)
+        assert_array_equal(block.numpy(), expected[here])
+        block += 1
+        found.append(rows.home(block).copy())
+
+    rows.visit(work, 2, rows.xp.float64, order=order, copy=True)
     assert_array_equal(X, np.arange(8.0).reshape(4, 2))
     assert isinstance(rows.local(np.ones(2)), elsewhere.Tensor)
-    home = rows.home(block)
-    assert type(home) is np.ndarray
-    assert_array_equal(home, X[index] + 1)
+    assert_array_equal(np.concatenate(found), expected + 1)
 
 
 def test_dtypes_of_rows_worked_on_elsewhere(elsewhere):
@@ -384,6 +385,20 @@ def test_auto_without_a_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(asked.append(1)))
     assert gpu_for("auto", HUGE) is None
     assert asked
+
+
+@pytest.mark.parametrize("error", [RuntimeError, OSError, ImportError])
+def test_auto_with_a_gpu_that_cannot_be_used(monkeypatch, error):
+    """A broken installation, a GPU that is full: what "cpu" can do "auto" can."""
+    torch = pytest.importorskip("torch")
+
+    def fail():
+        raise error("busy or unavailable\nDetails")
+
+    monkeypatch.setattr(torch.cuda, "is_available", fail)
+    match = r"GPU cannot be used \(busy or unavailable\).*device='cpu'"
+    with pytest.warns(RuntimeWarning, match=match):
+        assert gpu_for("auto", HUGE) is None
 
 
 @pytest.mark.parametrize("device", ["cuda:99", "nonsense", "cuda:x"])

@@ -57,8 +57,16 @@ def test_feed(n, ordered, dtype):
         block = feed.block(here)
         assert str(block.dtype).endswith(dtype)
         assert_array_equal(block.numpy(), expected[here])
-        feed.used()
     feed.close()
+
+
+def test_feed_where_the_program_has_another_default_device():
+    torch.set_default_device("meta")
+    try:
+        feed = Feed(np.eye(3), None, 2, torch.empty(0, device="cpu"))
+        assert_array_equal(feed.block(slice(0, 2)).numpy(), np.eye(3)[:2])
+    finally:
+        torch.set_default_device(None)
 
 
 def test_feed_sends_the_next_block_ahead(monkeypatch):
@@ -455,7 +463,7 @@ def test_out_of_memory_without_torch(monkeypatch):
     assert raised.value is error
 
 
-def test_a_failed_block_holds_no_memory(rows, small_blocks, elsewhere):
+def test_a_failed_block_holds_no_memory(rows, small_blocks, elsewhere, monkeypatch):
     """What the failed call held is free before the next try."""
     import weakref
 
@@ -469,8 +477,16 @@ def test_a_failed_block_holds_no_memory(rows, small_blocks, elsewhere):
             held.append(weakref.ref(temporary))
             raise torch.cuda.OutOfMemoryError("full")
 
+    freed = []
+    monkeypatch.setattr(
+        torch.cuda,
+        "empty_cache",
+        lambda: freed.append(sum(ref() is not None for ref in held)),
+    )
     Rows(rows[0]).visit(work, 5, torch.float64)
     assert alive[:3] == [0, 0, 0]
+    # Then what torch itself keeps is given back, for cuBLAS and the like.
+    assert freed == [0, 0]
 
 
 # -- full precision --------------------------------------------------------------------
@@ -574,6 +590,30 @@ def test_precision_is_left_alone_elsewhere(monkeypatch):
     for x in (np.zeros(1), torch.zeros(1), None):
         with full_precision(x):
             pass
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_collapse.metrics.CollapseWarning")
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_full_precision_under_autocast(rows, placed, dtype):
+    """Features are often handed over where a network runs in half precision."""
+    X, y = rows
+    X = placed(X.astype(np.float32))
+    head = LinearHead(np.linspace(-1, 1, 15).reshape(3, 5))
+    detector, scorer = MahalanobisDetector().fit(X, y), NeuralCollapseScorer().fit(X, y)
+
+    def results():
+        single = ClassMoments(precision="single").update(X, y)
+        return [
+            *(detector.score_samples(X), scorer.transform(X), single.scatter_),
+            head.decision_function(torch.asarray(X)),
+        ]
+
+    expected = results()
+    with torch.autocast("cpu", dtype=getattr(torch, dtype)):
+        found = results()
+        assert torch.is_autocast_enabled("cpu")
+    for values, plain in zip(found, expected, strict=True):
+        assert_array_equal(np.asarray(values), np.asarray(plain))
 
 
 def test_full_precision_until_the_last_thread_is_done(precision):
