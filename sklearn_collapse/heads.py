@@ -405,7 +405,8 @@ def resolve_classifier(head, like):
     if coef is None:
         return ResolvedHead(known, None, None, head)
     intercept = np.asarray(to_numpy(getattr(head, "intercept_", 0.0)), dtype=float)
-    intercept = np.broadcast_to(intercept, coef.shape[:1])
+    # Copies: where an estimator moves, the weights move and the classifier stays.
+    coef, intercept = coef.copy(), np.broadcast_to(intercept, coef.shape[:1]).copy()
     if len(known) == 2 and coef.shape[0] == 1:
         coef = np.concatenate([-coef / 2, coef / 2])
         intercept = np.concatenate([-intercept / 2, intercept / 2])
