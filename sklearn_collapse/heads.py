@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils.validation import has_fit_parameter
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from sklearn_collapse.utils._arrays import (
     Array,
@@ -344,6 +344,9 @@ def fitted_head(head, data=None):
             f"{type(head).__name__}. Wrap weights as LinearHead(coef, intercept)."
         )
     if isinstance(head, (LinearHead, FrozenEstimator)):
+        check_is_fitted(
+            head, msg="The classifier in head is not fitted: fit it, then freeze it."
+        )
         return head
     if data is None:
         raise ValueError(

@@ -16,7 +16,7 @@ from sklearn_collapse._base import (
 )
 from sklearn_collapse.utils._arrays import namespace, to_numpy
 from sklearn_collapse.utils._sklearn_private import Interval, fit_context
-from sklearn_collapse.utils._validation import check_weights
+from sklearn_collapse.utils._validation import check_weights, drop_zero_weights
 
 # The row that defines the threshold stays an inlier when rounding moves its score.
 _SLACK = 1e-6
@@ -61,7 +61,7 @@ class Detector(OutlierMixin, RowsEstimator):
             range.
         """
         X = self._validate_rows(X, "calibrate")
-        weights = check_weights(sample_weight, X.shape[0])
+        X, _, weights = drop_zero_weights(X, check_weights(sample_weight, X.shape[0]))
         with unchanged_on_error(self):
             self._calibrate(X, weights)
         return self
@@ -250,7 +250,8 @@ def weighted_quantiles(values, shares, weights=None):
     low = np.searchsorted(reached, target - slack)
     high = np.searchsorted(reached, target + slack)
     last = len(values) - 1
-    return (values[np.minimum(low, last)] + values[np.minimum(high, last)]) / 2
+    # Halves first: the sum of two scores may overflow.
+    return values[np.minimum(low, last)] / 2 + values[np.minimum(high, last)] / 2
 
 
 def warn_outlier_labels(labels):

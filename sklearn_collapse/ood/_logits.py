@@ -247,5 +247,9 @@ class LogitDetector(Detector):
 
         found = map_rows(rows, scored, width)[0]
         if not bool(xp.all(xp.isfinite(found))):
-            raise_nonfinite(X)
+            raise_nonfinite(X, overflow=False)
+            raise ValueError(
+                f"Scores overflow {found.dtype}, in which these rows are scored. "
+                f"Rescale X, or lower temperature={temperature:g}."
+            )
         return rows.home(found)

@@ -448,3 +448,8 @@ class SpectralWhitener(
                 stacklevel=2,
             )
         return k
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

@@ -11,6 +11,7 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
+from sklearn.utils import get_tags
 
 from sklearn_collapse import ClassMoments
 from sklearn_collapse.datasets import load_cifar8_features
@@ -621,3 +622,9 @@ def test_pipeline_with_a_detector():
     model = make_pipeline(SpectralWhitener("cholesky"), MahalanobisDetector())
     scores = model.fit(X, y).score_samples(data.X_test.astype(float))
     assert_allclose(scores, plain, rtol=1e-8)
+
+
+def test_tags():
+    """What scikit-learn reads before it hands rows over."""
+    tags = get_tags(SpectralWhitener())
+    assert tags.transformer_tags.preserves_dtype == ["float64", "float32"]
