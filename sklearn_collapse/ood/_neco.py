@@ -1,17 +1,13 @@
 """NECO: the share of a row's length in the leading principal components."""
 
 import math
-import warnings
 from numbers import Integral, Real
 from typing import NamedTuple
 
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_collapse._linalg._spectrum import (
-    Spectrum,
-    cuts_tie,
-    share_components,
-)
+from sklearn_collapse._components import count_components
+from sklearn_collapse._linalg._spectrum import Spectrum
 from sklearn_collapse._linalg._subspace import subspace_ratio
 from sklearn_collapse.ood._base import MomentsDetector
 from sklearn_collapse.ood._head import HEAD, HeadMixin
@@ -246,19 +242,19 @@ class NECODetector(HeadMixin, MomentsDetector):
         xp = namespace(moments.means_)
         if not self.scale:
             spectrum = moments._spectrum("total" if self.center else "second_moment")
-            vectors = spectrum.vectors[:, : self._count(spectrum, None, xp)]
+            vectors = spectrum.vectors[:, : self._count(spectrum)]
             return _Space(
                 moments.mean_ if self.center else None, None, spectrum, vectors
             )
         spectrum, deviations = moments._correlations("total")
         constant = deviations == 0
         scale = xp.where(constant, xp.ones_like(deviations), deviations)
-        vectors = spectrum.vectors[:, : self._count(spectrum, scale, xp)]
+        vectors = spectrum.vectors[:, : self._count(spectrum, deviations)]
         # Exactly nothing, whatever a new row may hold there.
         vectors = xp.where(constant[:, None], xp.zeros_like(vectors), vectors)
         return _Space(moments.mean_, scale, spectrum, vectors)
 
-    def _count(self, spectrum, scale, xp):
+    def _count(self, spectrum, deviations=None):
         """Number of components, or an error that says why there are not as many."""
         wanted, rank = self.n_components, spectrum.rank
         d = spectrum.values.shape[0]
@@ -269,32 +265,7 @@ class NECODetector(HeadMixin, MomentsDetector):
                 f"(n_features={d}, n_samples={self.moments_.n_samples_:g}). Pass a "
                 f"smaller number or a share of the variance, and rows that vary."
             )
-        values = spectrum.values[:rank]
-        k = wanted
-        if not isinstance(wanted, Integral):
-            k = share_components(values, wanted, xp)
-        noise = self._noise_of_mean(spectrum.vectors[:, k - 1], scale, xp)
-        if cuts_tie(values, k, self.moments_._product_eps(), noise):
-            warnings.warn(
-                f"The eigenvalues {k} and {k + 1} are equal up to rounding "
-                f"({float(values[k - 1]):.6g}): which directions "
-                f"n_components={wanted!r} keeps, and with them the scores, is a matter "
-                f"of chance. Keep fewer or more.",
-                UserWarning,
-                stacklevel=2,
-            )
-        return int(k)
-
-    def _noise_of_mean(self, vector, scale, xp):
-        """Variance of the mean rounding error of the input along a unit vector."""
-        moments = self.moments_
-        vector = vector if scale is None else vector / scale
-        noise = float(moments._noise(vector[:, None] ** 2)[0])
-        within = float(xp.linalg.trace(moments.scatter_)) / moments.n_samples_
-        least = moments.input_eps_**2 * float(xp.sum(moments._mean_square()))
-        # Rows of a class that has collapsed all have the same error.
-        errors = len(moments.classes_) if within <= least else moments.n_samples_
-        return noise / max(errors, 1)
+        return count_components(self.moments_, spectrum, wanted, deviations)
 
 
 def _largest_logit(head, xp):

@@ -1,6 +1,5 @@
 """Whitening by the eigenvectors of a covariance, in its five published forms."""
 
-import warnings
 from numbers import Integral, Real
 from typing import NamedTuple
 
@@ -13,12 +12,9 @@ from sklearn.base import (
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_collapse._base import MomentsEstimator
+from sklearn_collapse._components import count_components
 from sklearn_collapse._linalg._rows import affine_rows
-from sklearn_collapse._linalg._spectrum import (
-    cuts_tie,
-    floored_inverse,
-    share_components,
-)
+from sklearn_collapse._linalg._spectrum import floored_inverse
 from sklearn_collapse._linalg._whitening import METHODS, Whitening, whitening
 from sklearn_collapse._shrinkage import SHRINKAGE, ShrinkageMixin
 from sklearn_collapse.utils._arrays import Array, Rows, namespace
@@ -400,12 +396,13 @@ class SpectralWhitener(
         deviations, scale = None, self._scale
         if self.method.endswith("_cor"):
             spectrum, deviations = moments._correlations(*arguments)
-            deviations, scale = deviations * scale**0.5, 1.0
         else:
             spectrum = moments._spectrum(*arguments)
-        level = None if spectrum.rank else moments._spectrum("total").floor
+        level = moments._zero_level(spectrum)
         inverse, floor = floored_inverse(spectrum, self.floor, level=level, xp=xp)
-        k = self._count(spectrum, moments._product_eps(), xp)
+        k = self._count(spectrum, deviations)
+        if deviations is not None:
+            deviations, scale = deviations * scale**0.5, 1.0
         roots = xp.sqrt(inverse[:k] / scale)
         target = None
         if self.floor == 0:
@@ -418,36 +415,26 @@ class SpectralWhitener(
         values = scale * spectrum.values[: spectrum.rank]
         return _Fitted(maps, values, k, share, scale * floor, condition)
 
-    def _count(self, spectrum, eps, xp):
+    def _count(self, spectrum, deviations):
         """Number of directions to keep."""
         wanted, rank = self.n_components, spectrum.rank
         d = spectrum.values.shape[0]
-        if wanted is None:
-            k = rank if self.floor == 0 else d
-        elif isinstance(wanted, Integral):
-            k = int(wanted)
-            if k > rank:
-                raise ValueError(
-                    f"n_components={k} is more than the rank {rank} of the "
-                    f"{self.scatter} covariance of {d} features. Keep at most {rank} "
-                    f"directions, or pass n_components=None for all that there are."
-                )
-        else:
-            k = share_components(spectrum.values[:rank], wanted, xp) if rank else 0
-        if not k and not self.method.startswith("zca"):
+        if isinstance(wanted, Integral) and wanted > rank:
+            raise ValueError(
+                f"n_components={wanted} is more than the rank {rank} of the "
+                f"{self.scatter} covariance of {d} features. Keep at most {rank} "
+                f"directions, or pass n_components=None for all that there are."
+            )
+        if wanted is None and self.floor != 0:
+            return d
+        if not rank and not self.method.startswith("zca"):
             raise ValueError(
                 f"The {self.scatter} covariance is zero: there is no direction to "
                 f"keep. Check the features, or use method='zca', which maps all to 0."
             )
-        if cuts_tie(spectrum.values[:rank], k, eps):
-            warnings.warn(
-                f"The eigenvalues {k} and {k + 1} are equal up to rounding: which "
-                f"directions n_components={wanted!r} keeps is a matter of chance. "
-                f"Keep fewer or more.",
-                UserWarning,
-                stacklevel=2,
-            )
-        return k
+        if wanted is None or not rank:
+            return rank
+        return count_components(self.moments_, spectrum, wanted, deviations)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -334,6 +334,7 @@ def test_more_classes_than_a_simplex_has():
     with pytest.warns(CollapseWarning, match="ETF metrics are nan: 6 .*gnc2") as caught:
         found = scorer.metrics_
     assert len(caught) == 1
+    assert caught[0].filename == __file__  # the line of the caller
     assert set(found) == PLAIN | OF_HEAD
     assert all(math.isnan(value) for value in found.values())
     # And no second warning.

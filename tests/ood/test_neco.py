@@ -288,6 +288,7 @@ def test_cutting_inside_a_tie_warns(library, dtype, offset):
         with pytest.warns(UserWarning, match=r"equal up to rounding \(0\.2") as caught:
             detector.fit(library.asarray(X), y)
         assert len(caught) == 1  # once, not in each method
+        assert caught[0].filename == __file__  # the line of the caller
         m = detector.n_components_
         assert f"eigenvalues {m} and {m + 1} " in str(caught[0].message)
         detector.predict(library.asarray(X))

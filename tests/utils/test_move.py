@@ -234,7 +234,7 @@ def test_arrays_of_scikit_learn_stay(library):
 def test_weights_of_a_head_stay_where_they_are_shared(library, kind):
     X, y = labelled_rows()
     moved = library.asarray(X)
-    head = LogisticRegression() if kind == "fitted" else LinearHead(np.eye(3, len(X[0])))
+    head = LogisticRegression() if kind == "fitted" else LinearHead(np.eye(3, 6))
     detector = LogitDetector(head=head).fit(X, y)
     twin = move_estimator(detector, moved)
     assert type(twin.head_.coef_) is np.ndarray

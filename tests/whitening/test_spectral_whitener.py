@@ -563,6 +563,22 @@ def test_cutting_a_tie_warns(method):
         fit(method, X, n_components=k)  # warnings are errors
 
 
+@pytest.mark.parametrize("method", ["zca", "pca_cor"])
+def test_a_tie_up_to_rounding_of_the_input_warns(library, method):
+    """Collapsed classes have equal eigenvalues, to the spacing of float32."""
+    rng = np.random.default_rng(0)
+    basis = np.linalg.qr(rng.normal(size=(5, 5)))[0]
+    means = (np.eye(5) - 0.2) @ basis.T
+    if method == "pca_cor":
+        means = np.linalg.svd(means - means.mean(axis=0))[0][:, :4]
+    X = library.asarray(np.repeat(means, 8, axis=0).astype(np.float32))
+    whitener = SpectralWhitener(method, n_components=2)
+    with pytest.warns(UserWarning, match="2 and 3 are equal") as caught:
+        whitener.fit(X)
+    assert caught[0].filename == __file__  # the line of the caller
+    whitener.set_params(n_components=4).fit(X)  # warnings are errors
+
+
 # -- estimator ------------------------------------------------------------------------
 
 
