@@ -10,6 +10,7 @@ from sklearn_collapse.utils._arrays import place_of
 from sklearn_collapse.utils._labels import as_label_array, encode_known
 from sklearn_collapse.utils._sklearn_private import fit_context
 from sklearn_collapse.utils._validation import (
+    check_features,
     check_lengths,
     check_same_place,
     check_weights,
@@ -182,6 +183,18 @@ class MomentsEstimator(RowsEstimator):
         check_is_fitted(self, "moments_")
         X = validate_features(self, X)
         check_same_place(self, X, self.moments_.means_, method)
+        return X
+
+    def _validate_outputs(self, X, width):
+        """Validate rows for ``inverse_transform``: those that transform returned."""
+        X, _ = check_features(X)
+        if X.shape[1] != width:
+            raise ValueError(
+                f"X has {X.shape[1]} columns, but inverse_transform of this "
+                f"{type(self).__name__} is expecting {width}: pass rows as transform "
+                f"returns them."
+            )
+        check_same_place(self, X, self.moments_.means_, "inverse_transform")
         return X
 
     def _continue_moments(self, X, y, weights):

@@ -7,11 +7,12 @@ from typing import NamedTuple
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_collapse._components import count_components
+from sklearn_collapse._linalg._rows import centring
 from sklearn_collapse._linalg._spectrum import Spectrum
 from sklearn_collapse._linalg._subspace import subspace_ratio
 from sklearn_collapse.ood._base import MomentsDetector
 from sklearn_collapse.ood._head import HEAD, HeadMixin
-from sklearn_collapse.utils._arrays import Array, Rows, namespace
+from sklearn_collapse.utils._arrays import Array, Rows, float_dtype, namespace
 from sklearn_collapse.utils._sklearn_private import Interval, StrOptions
 
 
@@ -214,13 +215,10 @@ class NECODetector(HeadMixin, MomentsDetector):
         return self.head is None or isinstance(self.head, str)
 
     def _score_rows(self, X):
-        space, head = self._space(), self._resolved_head()
+        space = self._space()
         work = float(X.shape[0]) * math.prod(space.vectors.shape)
         rows = Rows(X, self.device, work)
-        factor, width = None, 0
-        if head is not None:
-            head, width = head.about(space.mean, space.scale), len(head.classes)
-            factor = _largest_logit(head.placed(rows), rows.xp)
+        factor, width = self._largest_logit(rows, space)
         ratio = subspace_ratio(
             rows,
             space.vectors,
@@ -231,6 +229,23 @@ class NECODetector(HeadMixin, MomentsDetector):
             width=width,
         )
         return rows.home(ratio)
+
+    def _largest_logit(self, rows, space):
+        """Map of blocks of x and of z to the largest logit, and its width."""
+        head, xp = self._resolved_head(), rows.xp
+        if head is None:
+            return None, 0
+        width = len(head.classes)
+        if head.estimator is not None:
+            return lambda block, _: xp.max(head.logits(block), axis=1), width
+        if space.mean is not None:
+            head = head.about(space.mean, space.scale).placed(rows)
+            return lambda _, z: xp.max(head.logits(z), axis=1), width
+        # Logits of rows far from the origin would lose digits.
+        mean = self.moments_.mean_
+        head = head.about(mean).placed(rows)
+        centred = centring(rows, mean, float_dtype(rows.X, xp))
+        return lambda block, _: xp.max(head.logits(centred(block)), axis=1), width
 
     def _space(self):
         check_is_fitted(self, "moments_")
@@ -266,10 +281,3 @@ class NECODetector(HeadMixin, MomentsDetector):
                 f"smaller number or a share of the variance, and rows that vary."
             )
         return count_components(self.moments_, spectrum, wanted, deviations)
-
-
-def _largest_logit(head, xp):
-    """Return a function that maps blocks of x and of z to the largest logit."""
-    if head.estimator is None:
-        return lambda _, z: xp.max(head.logits(z), axis=1)
-    return lambda block, _: xp.max(head.logits(block), axis=1)

@@ -19,7 +19,6 @@ from sklearn_collapse._linalg._whitening import METHODS, Whitening, whitening
 from sklearn_collapse._shrinkage import SHRINKAGE, ShrinkageMixin
 from sklearn_collapse.utils._arrays import Array, Rows, namespace
 from sklearn_collapse.utils._sklearn_private import Interval, StrOptions, fit_context
-from sklearn_collapse.utils._validation import check_features, check_same_place
 
 # Largest error of a whitened coordinate, in its standard deviations, that float32
 # products may cause; beyond it rows are worked on in float64.
@@ -274,17 +273,8 @@ class SpectralWhitener(
             Features in the kept directions; directions that were dropped are at their
             mean.
         """
-        check_is_fitted(self, "moments_")
-        X, _ = check_features(X)
-        check_same_place(self, X, self.moments_.means_, "inverse_transform")
         coloring = self._fitted().maps.coloring
-        if X.shape[1] != coloring.shape[0]:
-            raise ValueError(
-                f"X has {X.shape[1]} features, but {type(self).__name__} gives "
-                f"{coloring.shape[0]}: {self.n_components_} of {self.n_features_in_} "
-                f"directions were kept, and dropped ones cannot be brought back. Pass "
-                f"rows that transform returned."
-            )
+        X = self._validate_outputs(X, coloring.shape[0])
         return self._mapped(X, coloring, offset=self.mean_)
 
     def get_feature_names_out(self, input_features=None):

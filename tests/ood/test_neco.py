@@ -339,6 +339,18 @@ def test_discriminant_head(library, case, dtype):
     assert_allclose(scores, expected, rtol=rtol, atol=rtol * np.abs(expected).max())
 
 
+def test_discriminant_head_about_the_origin(library):
+    """Logits keep their digits where the ratio is that of rows far from the origin."""
+    X, y, new = make_data("plain")
+    X, new = ((v + 1e4).astype("float32") for v in (X, new))
+    options = {"scale": False, "center": False, "head": "lda"}
+    centre = X.astype(float).mean(axis=0)
+    logits = lda_logits(X - centre, y, new - centre).max(axis=1)
+    expected = neco_unscaled(X, new, 2, False, "scaled") * logits
+    scores = scores_of(library, NECODetector(2, **options), X, y, new)
+    assert_allclose(scores, expected, atol=1e-5 * np.abs(expected).max())
+
+
 @pytest.mark.parametrize(
     "model",
     [LogisticRegression(C=0.1), GaussianNB(), SVC(), RidgeClassifier()],
