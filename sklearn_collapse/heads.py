@@ -363,6 +363,7 @@ def fitted_head(head, data=None):
     weights = {}
     if sample_weight is not None and has_fit_parameter(head, "sample_weight"):
         weights["sample_weight"] = to_numpy(sample_weight)
+    check_finite(X)
     rows = to_numpy(X)
     # As precise as rows are mapped: sums of float16 overflow.
     rows = rows.astype(float_dtype(rows, np), copy=False)
