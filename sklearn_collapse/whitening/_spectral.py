@@ -252,8 +252,8 @@ class SpectralWhitener(
         Returns
         -------
         array of shape (n, k)
-            float32 or float64 as X. k is d for "zca" and "zca_cor", else
-            ``n_components_``.
+            Whitened rows, float32 or float64 as X. k is d for "zca" and "zca_cor",
+            else ``n_components_``.
         """
         X = self._validate_rows(X, "transform")
         fitted = self._fitted()
@@ -278,7 +278,7 @@ class SpectralWhitener(
         return self._mapped(X, coloring, offset=self.mean_)
 
     def get_feature_names_out(self, input_features=None):
-        """Names of the output's columns.
+        """Name the columns of the output.
 
         Parameters
         ----------
