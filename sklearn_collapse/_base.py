@@ -77,8 +77,8 @@ class RowsEstimator(BaseEstimator):
 class MomentsEstimator(RowsEstimator):
     """Fit, continue and adopt class moments; subclasses say which and what for.
 
-    Subclasses define ``_moments_options()``, the flags of the moments they need, and
-    may extend the steps of fitting below.
+    Subclasses may define ``_moments_options()``, the flags of the moments they need,
+    and extend the steps of fitting below.
     """
 
     _left_by_fit = ("moments_", *RowsEstimator._left_by_fit)
@@ -86,7 +86,7 @@ class MomentsEstimator(RowsEstimator):
     _void_after_update: tuple = ()
 
     def _moments_options(self):
-        return {}
+        return {"normalize": False}
 
     def _check_labels(self, y):
         """Raise if labels cannot serve; return those to gather by."""

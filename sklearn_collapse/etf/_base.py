@@ -73,9 +73,6 @@ class FrameEstimator(LabelledMomentsEstimator):
         """
         return self._add_rows(X, y, sample_weight)
 
-    def _moments_options(self):
-        return {"normalize": False}
-
     def _check_labels(self, y):
         self._given_frame = check_frame(self.frame)
         return super()._check_labels(y)
