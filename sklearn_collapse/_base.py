@@ -10,6 +10,7 @@ from sklearn_collapse.utils._arrays import place_of
 from sklearn_collapse.utils._labels import as_label_array, encode_known
 from sklearn_collapse.utils._sklearn_private import fit_context
 from sklearn_collapse.utils._validation import (
+    check_features,
     check_lengths,
     check_same_place,
     check_weights,
@@ -76,8 +77,8 @@ class RowsEstimator(BaseEstimator):
 class MomentsEstimator(RowsEstimator):
     """Fit, continue and adopt class moments; subclasses say which and what for.
 
-    Subclasses define ``_moments_options()``, the flags of the moments they need, and
-    may extend the steps of fitting below.
+    Subclasses may define ``_moments_options()``, the flags of the moments they need,
+    and extend the steps of fitting below.
     """
 
     _left_by_fit = ("moments_", *RowsEstimator._left_by_fit)
@@ -85,7 +86,7 @@ class MomentsEstimator(RowsEstimator):
     _void_after_update: tuple = ()
 
     def _moments_options(self):
-        return {}
+        return {"normalize": False}
 
     def _check_labels(self, y):
         """Raise if labels cannot serve; return those to gather by."""
@@ -182,6 +183,18 @@ class MomentsEstimator(RowsEstimator):
         check_is_fitted(self, "moments_")
         X = validate_features(self, X)
         check_same_place(self, X, self.moments_.means_, method)
+        return X
+
+    def _validate_outputs(self, X, width):
+        """Validate rows for ``inverse_transform``: those that transform returned."""
+        X, _ = check_features(X)
+        if X.shape[1] != width:
+            raise ValueError(
+                f"X has {X.shape[1]} columns, but inverse_transform of this "
+                f"{type(self).__name__} is expecting {width}: pass rows as transform "
+                f"returns them."
+            )
+        check_same_place(self, X, self.moments_.means_, "inverse_transform")
         return X
 
     def _continue_moments(self, X, y, weights):

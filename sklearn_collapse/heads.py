@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils.validation import has_fit_parameter
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from sklearn_collapse.utils._arrays import (
     Array,
@@ -344,6 +344,9 @@ def fitted_head(head, data=None):
             f"{type(head).__name__}. Wrap weights as LinearHead(coef, intercept)."
         )
     if isinstance(head, (LinearHead, FrozenEstimator)):
+        check_is_fitted(
+            head, msg="The classifier in head is not fitted: fit it, then freeze it."
+        )
         return head
     if data is None:
         raise ValueError(
@@ -360,6 +363,7 @@ def fitted_head(head, data=None):
     weights = {}
     if sample_weight is not None and has_fit_parameter(head, "sample_weight"):
         weights["sample_weight"] = to_numpy(sample_weight)
+    check_finite(X)
     rows = to_numpy(X)
     # As precise as rows are mapped: sums of float16 overflow.
     rows = rows.astype(float_dtype(rows, np), copy=False)
@@ -405,7 +409,7 @@ def resolve_classifier(head, like):
     if coef is None:
         return ResolvedHead(known, None, None, head)
     intercept = np.asarray(to_numpy(getattr(head, "intercept_", 0.0)), dtype=float)
-    # Copies: the arrays of the classifier are its own, wherever these may move.
+    # Copies: where an estimator moves, the weights move and the classifier stays.
     coef, intercept = coef.copy(), np.broadcast_to(intercept, coef.shape[:1]).copy()
     if len(known) == 2 and coef.shape[0] == 1:
         coef = np.concatenate([-coef / 2, coef / 2])

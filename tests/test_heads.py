@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone, is_classifier
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -365,6 +366,8 @@ def test_heads_that_are_fitted_already():
     assert fitted_head(frozen) is frozen
     # Weights of the rows do not matter: nothing is fitted again.
     assert fitted_head(frozen, (X, y[::-1], None)) is frozen
+    with pytest.raises(NotFittedError, match="fit it, then freeze it"):
+        fitted_head(FrozenEstimator(LogisticRegression()))
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -103,10 +103,7 @@ def gather(rows, codes, n_classes, weights, *, dtype, normalize, class_scatter):
 
     def absorb(block, here):
         nonlocal scatter, given, taken
-        start, stop = here.start, here.stop
-        first = int(np.searchsorted(bounds, start, side="right")) - 1
-        last = int(np.searchsorted(bounds, stop, side="left"))
-        edges = np.clip(bounds[first : last + 1], start, stop) - start
+        met, edges = _runs(bounds, here)
         w = None
         if weights is not None:
             w = weights[here if order is None else order[here]]
@@ -115,7 +112,6 @@ def gather(rows, codes, n_classes, weights, *, dtype, normalize, class_scatter):
         block, n_b, means_b, traces_b, missed = _centre(block, edges, w, rows)
         block = xp.astype(block, product, copy=False)
 
-        met = slice(first, last)
         share, pull = _pooling_weights(counts[met], n_b)
         delta = means_b - means[met, :]
         drawn = rows.local(np.sqrt(pull))[:, None] * delta
@@ -152,6 +148,42 @@ def gather(rows, codes, n_classes, weights, *, dtype, normalize, class_scatter):
     return Moments(
         counts, *(_home(rows, x) for x in (means, scatter, traces, per_class))
     )
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def class_means(rows, codes, n_classes, weights):
+    """Class means alone, as `gather` computes them: no product of d x d.
+
+    Parameters
+    ----------
+    rows, codes, n_classes, weights
+        As for `gather`.
+
+    Returns
+    -------
+    array of shape (C, d)
+        In float64, of the library of the rows.
+    """
+    xp = rows.xp
+    n, d = rows.X.shape
+    order, bounds = _class_order(codes, n_classes, n)
+    counts = np.zeros(n_classes)
+    means = rows.local(np.zeros((n_classes, d)))
+
+    def absorb(block, here):
+        met, edges = _runs(bounds, here)
+        w = None
+        if weights is not None:
+            w = weights[here if order is None else order[here]]
+        _, n_b, means_b, _, _ = _centre(block, edges, w, rows)
+        share = rows.local(_pooling_weights(counts[met], n_b)[0])[:, None]
+        means[met, :] = means[met, :] + share * (means_b - means[met, :])
+        counts[met] += n_b
+
+    rows.visit(absorb, d, xp.float64, order=order, copy=True)
+    if not bool(xp.isfinite(xp.sum(means))):
+        raise NonFiniteError
+    return _home(rows, means)
 
 
 def merge(a, b, rows_a, rows_b, xp, to_device):
@@ -203,6 +235,14 @@ def _class_order(codes, n_classes, n):
     if np.all(codes[:-1] <= codes[1:]):
         return None, bounds
     return np.argsort(codes, kind="stable"), bounds
+
+
+def _runs(bounds, here):
+    """Classes that a slice of the ordered rows meets, and where their runs begin."""
+    first = int(np.searchsorted(bounds, here.start, side="right")) - 1
+    last = int(np.searchsorted(bounds, here.stop, side="left"))
+    edges = np.clip(bounds[first : last + 1], here.start, here.stop) - here.start
+    return slice(first, last), edges
 
 
 def _centre(block, edges, weights, rows):

@@ -8,7 +8,6 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_collapse._linalg._rows import affine_rows
 from sklearn_collapse.etf._base import FrameEstimator
 from sklearn_collapse.utils._arrays import Rows, namespace
-from sklearn_collapse.utils._validation import check_features, check_same_place
 
 
 class ETFAligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FrameEstimator):
@@ -139,13 +138,7 @@ class ETFAligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FrameEstimat
             rotation keeps.
         """
         rotation = self.rotation_
-        X, _ = check_features(X)
-        if X.shape[1] != rotation.shape[1]:
-            raise ValueError(
-                f"X has {X.shape[1]} columns, but inverse_transform is expecting "
-                f"{rotation.shape[1]}, as transform returns."
-            )
-        check_same_place(self, X, self.means_, "inverse_transform")
+        X = self._validate_outputs(X, rotation.shape[1])
         matrix = namespace(rotation).matrix_transpose(rotation) / self.scale_
         return self._map(X, matrix, offset=self.centre_)
 

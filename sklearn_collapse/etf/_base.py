@@ -73,9 +73,6 @@ class FrameEstimator(LabelledMomentsEstimator):
         """
         return self._add_rows(X, y, sample_weight)
 
-    def _moments_options(self):
-        return {"normalize": False}
-
     def _check_labels(self, y):
         self._given_frame = check_frame(self.frame)
         return super()._check_labels(y)
@@ -152,9 +149,10 @@ def check_frame(frame):
 
 def check_frame_rows(frame, classes):
     """Raise unless a frame has one row per class."""
-    if frame is not None and len(frame) != len(classes):
+    # No len(): a frame that has moved with its estimator may be of any library.
+    if frame is not None and frame.shape[0] != len(classes):
         raise ValueError(
-            f"frame has {len(frame)} rows, but y holds {len(classes)} classes "
+            f"frame has {frame.shape[0]} rows, but y holds {len(classes)} classes "
             f"({shorten(classes)}): it must have one row per class, in the order of "
             f"the sorted labels."
         )

@@ -2,8 +2,10 @@
 
 import math
 
+import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_collapse._linalg._moments import NonFiniteError, class_means
 from sklearn_collapse._linalg._procrustes import (
     all_cosines,
     best_scale,
@@ -16,7 +18,8 @@ from sklearn_collapse.etf._base import FrameEstimator
 from sklearn_collapse.heads import check_head, fitted_head, resolve_head
 from sklearn_collapse.metrics._geometry import ClassGeometry
 from sklearn_collapse.metrics._means import simplex_exists
-from sklearn_collapse.moments import ClassMoments
+from sklearn_collapse.utils._arrays import Rows
+from sklearn_collapse.utils._finite import raise_nonfinite
 from sklearn_collapse.utils._labels import encode_labels
 from sklearn_collapse.utils._sklearn_private import (
     HasMethods,
@@ -162,10 +165,15 @@ class ETFAlignmentScorer(FrameEstimator):
             return math.nan
         geometry = self._geometry()
         xp = geometry.xp
-        new = ClassMoments.from_arrays(X, codes, weights, device=self.device)
-        here = geometry.local(new.classes_)
+        present, codes = np.unique(codes, return_inverse=True)
+        rows = Rows(X, self.device, work=float(X.shape[0]) * X.shape[1])
+        try:
+            means = class_means(rows, codes, len(present), weights)
+        except NonFiniteError:
+            raise_nonfinite(X)
+        here = geometry.local(present)
         values = alignment_metrics(
-            new.means_ - aligned.centre,
+            means - aligned.centre,
             xp.take(geometry.mean_rounding, here, axis=0),
             aligned,
             xp,

@@ -1,7 +1,6 @@
 """Collapse metrics of the class means alone: NC2 and its relatives."""
 
 import math
-import warnings
 
 from sklearn_collapse._linalg._frames import (
     cosine_spread,
@@ -13,6 +12,7 @@ from sklearn_collapse._linalg._frames import (
 )
 from sklearn_collapse.metrics._geometry import geometry_of
 from sklearn_collapse.metrics._within import CollapseWarning
+from sklearn_collapse.utils._warnings import warn_caller
 
 
 def nc2_equinorm(X, y, *, sample_weight=None, class_weight=None):
@@ -336,12 +336,11 @@ def simplex_exists(geometry, what="nc2_max_angle, nc2_etf_error and nc3_product"
     if geometry.n_classes <= geometry.n_features + 1:
         return True
     if not geometry.warned_of_simplex:
-        warnings.warn(
+        warn_caller(
             f"{what} are nan: {geometry.n_classes} classes have no simplex in "
             f"{geometry.n_features} dimensions (at most {geometry.n_features + 1}). "
             f"Use gnc2_uniformity, which is defined for any number of classes.",
             CollapseWarning,
-            stacklevel=4,
         )
     geometry.warned_of_simplex = True
     return False

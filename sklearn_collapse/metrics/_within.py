@@ -1,11 +1,11 @@
 """Collapse metrics that compare the scatter within classes with that between them."""
 
 import math
-import warnings
 
 from sklearn_collapse._linalg._frames import diagonal_mask, pair_distances
 from sklearn_collapse.metrics._geometry import geometry_of
 from sklearn_collapse.utils._decompositions import svdvals
+from sklearn_collapse.utils._warnings import warn_caller
 
 
 class CollapseWarning(UserWarning):
@@ -316,10 +316,9 @@ def _cdnv(geometry, reduction="mean", power=2):
 def _warn_few_rows(geometry, name):
     if geometry.few_rows:
         n, d = geometry.counts.sum(), geometry.n_features
-        warnings.warn(
+        warn_caller(
             f"{name} reads as collapsed for any labels when n_samples ({n:g}) is not "
             f"larger than n_features ({d}) + n_classes ({geometry.n_classes}). Use "
             f"more rows, or compare with its value for permuted labels.",
             CollapseWarning,
-            stacklevel=4,
         )

@@ -1,6 +1,5 @@
 """The outlier contract that every detector keeps."""
 
-import warnings
 from numbers import Real
 from typing import Any
 
@@ -16,7 +15,8 @@ from sklearn_collapse._base import (
 )
 from sklearn_collapse.utils._arrays import namespace, to_numpy
 from sklearn_collapse.utils._sklearn_private import Interval, fit_context
-from sklearn_collapse.utils._validation import check_weights
+from sklearn_collapse.utils._validation import check_weights, drop_zero_weights
+from sklearn_collapse.utils._warnings import warn_caller
 
 # The row that defines the threshold stays an inlier when rounding moves its score.
 _SLACK = 1e-6
@@ -61,7 +61,7 @@ class Detector(OutlierMixin, RowsEstimator):
             range.
         """
         X = self._validate_rows(X, "calibrate")
-        weights = check_weights(sample_weight, X.shape[0])
+        X, _, weights = drop_zero_weights(X, check_weights(sample_weight, X.shape[0]))
         with unchanged_on_error(self):
             self._calibrate(X, weights)
         return self
@@ -250,15 +250,14 @@ def weighted_quantiles(values, shares, weights=None):
     low = np.searchsorted(reached, target - slack)
     high = np.searchsorted(reached, target + slack)
     last = len(values) - 1
-    return (values[np.minimum(low, last)] + values[np.minimum(high, last)]) / 2
+    # Halves first: the sum of two scores may overflow.
+    return values[np.minimum(low, last)] / 2 + values[np.minimum(high, last)] / 2
 
 
 def warn_outlier_labels(labels):
     """Warn, in the name of fit's caller, about labels that mark outliers."""
     if labels.dtype.kind in "if" and set(labels.tolist()) == {-1, 1}:
-        warnings.warn(
+        warn_caller(
             "y holds only -1 and 1, which are taken for two classes of "
-            "in-distribution rows. Leave known outliers out of fit.",
-            UserWarning,
-            stacklevel=4,
+            "in-distribution rows. Leave known outliers out of fit."
         )

@@ -27,7 +27,7 @@ from sklearn_collapse.utils._arrays import (
     float_dtype,
     namespace,
 )
-from sklearn_collapse.utils._finite import check_finite, raise_nonfinite
+from sklearn_collapse.utils._finite import raise_nonfinite
 from sklearn_collapse.utils._labels import encode_labels
 from sklearn_collapse.utils._sklearn_private import Interval, StrOptions, fit_context
 from sklearn_collapse.utils._validation import check_same_place, validate_features
@@ -174,7 +174,6 @@ class LogitDetector(Detector):
             X, y, weights = self._validate_fit(
                 X, y, sample_weight, reset=True, min_samples=2
             )
-            check_finite(X)
             self._check_width(X.shape[1])
             classes = None if y is None else encode_labels(y)[0]
             self.head_ = fitted_head(self.head, (X, y, weights))
@@ -247,5 +246,9 @@ class LogitDetector(Detector):
 
         found = map_rows(rows, scored, width)[0]
         if not bool(xp.all(xp.isfinite(found))):
-            raise_nonfinite(X)
+            raise_nonfinite(X, overflow=False)
+            raise ValueError(
+                f"Scores overflow {found.dtype}, in which these rows are scored. "
+                f"Rescale X, or lower temperature={temperature:g}."
+            )
         return rows.home(found)

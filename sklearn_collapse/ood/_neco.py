@@ -1,21 +1,18 @@
 """NECO: the share of a row's length in the leading principal components."""
 
 import math
-import warnings
 from numbers import Integral, Real
 from typing import NamedTuple
 
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_collapse._linalg._spectrum import (
-    Spectrum,
-    cuts_tie,
-    share_components,
-)
+from sklearn_collapse._components import count_components
+from sklearn_collapse._linalg._rows import centring
+from sklearn_collapse._linalg._spectrum import Spectrum
 from sklearn_collapse._linalg._subspace import subspace_ratio
 from sklearn_collapse.ood._base import MomentsDetector
 from sklearn_collapse.ood._head import HEAD, HeadMixin
-from sklearn_collapse.utils._arrays import Array, Rows, namespace
+from sklearn_collapse.utils._arrays import Array, Rows, float_dtype, namespace
 from sklearn_collapse.utils._sklearn_private import Interval, StrOptions
 
 
@@ -218,13 +215,10 @@ class NECODetector(HeadMixin, MomentsDetector):
         return self.head is None or isinstance(self.head, str)
 
     def _score_rows(self, X):
-        space, head = self._space(), self._resolved_head()
+        space = self._space()
         work = float(X.shape[0]) * math.prod(space.vectors.shape)
         rows = Rows(X, self.device, work)
-        factor, width = None, 0
-        if head is not None:
-            head, width = head.about(space.mean, space.scale), len(head.classes)
-            factor = _largest_logit(head.placed(rows), rows.xp)
+        factor, width = self._largest_logit(rows, space)
         ratio = subspace_ratio(
             rows,
             space.vectors,
@@ -236,6 +230,23 @@ class NECODetector(HeadMixin, MomentsDetector):
         )
         return rows.home(ratio)
 
+    def _largest_logit(self, rows, space):
+        """Map of blocks of x and of z to the largest logit, and its width."""
+        head, xp = self._resolved_head(), rows.xp
+        if head is None:
+            return None, 0
+        width = len(head.classes)
+        if head.estimator is not None:
+            return lambda block, _: xp.max(head.logits(block), axis=1), width
+        if space.mean is not None:
+            head = head.about(space.mean, space.scale).placed(rows)
+            return lambda _, z: xp.max(head.logits(z), axis=1), width
+        # Logits of rows far from the origin would lose digits.
+        mean = self.moments_.mean_
+        head = head.about(mean).placed(rows)
+        centred = centring(rows, mean, float_dtype(rows.X, xp))
+        return lambda block, _: xp.max(head.logits(centred(block)), axis=1), width
+
     def _space(self):
         check_is_fitted(self, "moments_")
         key = ("neco", self.n_components, self.scale, self.center)
@@ -246,19 +257,19 @@ class NECODetector(HeadMixin, MomentsDetector):
         xp = namespace(moments.means_)
         if not self.scale:
             spectrum = moments._spectrum("total" if self.center else "second_moment")
-            vectors = spectrum.vectors[:, : self._count(spectrum, None, xp)]
+            vectors = spectrum.vectors[:, : self._count(spectrum)]
             return _Space(
                 moments.mean_ if self.center else None, None, spectrum, vectors
             )
         spectrum, deviations = moments._correlations("total")
         constant = deviations == 0
         scale = xp.where(constant, xp.ones_like(deviations), deviations)
-        vectors = spectrum.vectors[:, : self._count(spectrum, scale, xp)]
+        vectors = spectrum.vectors[:, : self._count(spectrum, deviations)]
         # Exactly nothing, whatever a new row may hold there.
         vectors = xp.where(constant[:, None], xp.zeros_like(vectors), vectors)
         return _Space(moments.mean_, scale, spectrum, vectors)
 
-    def _count(self, spectrum, scale, xp):
+    def _count(self, spectrum, deviations=None):
         """Number of components, or an error that says why there are not as many."""
         wanted, rank = self.n_components, spectrum.rank
         d = spectrum.values.shape[0]
@@ -269,36 +280,4 @@ class NECODetector(HeadMixin, MomentsDetector):
                 f"(n_features={d}, n_samples={self.moments_.n_samples_:g}). Pass a "
                 f"smaller number or a share of the variance, and rows that vary."
             )
-        values = spectrum.values[:rank]
-        k = wanted
-        if not isinstance(wanted, Integral):
-            k = share_components(values, wanted, xp)
-        noise = self._noise_of_mean(spectrum.vectors[:, k - 1], scale, xp)
-        if cuts_tie(values, k, self.moments_._product_eps(), noise):
-            warnings.warn(
-                f"The eigenvalues {k} and {k + 1} are equal up to rounding "
-                f"({float(values[k - 1]):.6g}): which directions "
-                f"n_components={wanted!r} keeps, and with them the scores, is a matter "
-                f"of chance. Keep fewer or more.",
-                UserWarning,
-                stacklevel=2,
-            )
-        return int(k)
-
-    def _noise_of_mean(self, vector, scale, xp):
-        """Variance of the mean rounding error of the input along a unit vector."""
-        moments = self.moments_
-        vector = vector if scale is None else vector / scale
-        noise = float(moments._noise(vector[:, None] ** 2)[0])
-        within = float(xp.linalg.trace(moments.scatter_)) / moments.n_samples_
-        least = moments.input_eps_**2 * float(xp.sum(moments._mean_square()))
-        # Rows of a class that has collapsed all have the same error.
-        errors = len(moments.classes_) if within <= least else moments.n_samples_
-        return noise / max(errors, 1)
-
-
-def _largest_logit(head, xp):
-    """Return a function that maps blocks of x and of z to the largest logit."""
-    if head.estimator is None:
-        return lambda _, z: xp.max(head.logits(z), axis=1)
-    return lambda block, _: xp.max(head.logits(block), axis=1)
+        return count_components(self.moments_, spectrum, wanted, deviations)

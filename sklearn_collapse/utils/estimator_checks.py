@@ -136,6 +136,11 @@ def check_fit_moments_equals_partial_fit(estimator):
     adopted.partial_fit(X, y)
     for name, value in moments.to_dict().items():
         np.testing.assert_array_equal(value, before[name])
+    # Moments of unit rows do not fit rows as they are, nor the other way round.
+    options["normalize"] = not moments.normalize
+    wrong = ClassMoments.from_arrays(X, y, **options)
+    with np.testing.assert_raises_regex(ValueError, "normalize"):
+        clone(estimator).fit_moments(wrong)
 
 
 def check_row_order(estimator):

@@ -1,6 +1,5 @@
 """Whitening by the eigenvectors of a covariance, in its five published forms."""
 
-import warnings
 from numbers import Integral, Real
 from typing import NamedTuple
 
@@ -13,17 +12,13 @@ from sklearn.base import (
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_collapse._base import MomentsEstimator
+from sklearn_collapse._components import count_components
 from sklearn_collapse._linalg._rows import affine_rows
-from sklearn_collapse._linalg._spectrum import (
-    cuts_tie,
-    floored_inverse,
-    share_components,
-)
+from sklearn_collapse._linalg._spectrum import floored_inverse
 from sklearn_collapse._linalg._whitening import METHODS, Whitening, whitening
 from sklearn_collapse._shrinkage import SHRINKAGE, ShrinkageMixin
 from sklearn_collapse.utils._arrays import Array, Rows, namespace
 from sklearn_collapse.utils._sklearn_private import Interval, StrOptions, fit_context
-from sklearn_collapse.utils._validation import check_features, check_same_place
 
 # Largest error of a whitened coordinate, in its standard deviations, that float32
 # products may cause; beyond it rows are worked on in float64.
@@ -257,8 +252,8 @@ class SpectralWhitener(
         Returns
         -------
         array of shape (n, k)
-            Whitened rows, float32 or float64 as X. k is d for "zca" and "zca_cor", else
-            ``n_components_``.
+            Whitened rows, float32 or float64 as X. k is d for "zca" and "zca_cor",
+            else ``n_components_``.
         """
         X = self._validate_rows(X, "transform")
         fitted = self._fitted()
@@ -278,21 +273,12 @@ class SpectralWhitener(
             Features in the kept directions; directions that were dropped are at their
             mean.
         """
-        check_is_fitted(self, "moments_")
-        X, _ = check_features(X)
-        check_same_place(self, X, self.moments_.means_, "inverse_transform")
         coloring = self._fitted().maps.coloring
-        if X.shape[1] != coloring.shape[0]:
-            raise ValueError(
-                f"X has {X.shape[1]} features, but {type(self).__name__} gives "
-                f"{coloring.shape[0]}: {self.n_components_} of {self.n_features_in_} "
-                f"directions were kept, and dropped ones cannot be brought back. Pass "
-                f"rows that transform returned."
-            )
+        X = self._validate_outputs(X, coloring.shape[0])
         return self._mapped(X, coloring, offset=self.mean_)
 
     def get_feature_names_out(self, input_features=None):
-        """Get the names of the output's columns.
+        """Name the columns of the output.
 
         Parameters
         ----------
@@ -400,12 +386,13 @@ class SpectralWhitener(
         deviations, scale = None, self._scale
         if self.method.endswith("_cor"):
             spectrum, deviations = moments._correlations(*arguments)
-            deviations, scale = deviations * scale**0.5, 1.0
         else:
             spectrum = moments._spectrum(*arguments)
-        level = None if spectrum.rank else moments._spectrum("total").floor
+        level = moments._zero_level(spectrum)
         inverse, floor = floored_inverse(spectrum, self.floor, level=level, xp=xp)
-        k = self._count(spectrum, moments._product_eps(), xp)
+        k = self._count(spectrum, deviations)
+        if deviations is not None:
+            deviations, scale = deviations * scale**0.5, 1.0
         roots = xp.sqrt(inverse[:k] / scale)
         target = None
         if self.floor == 0:
@@ -418,33 +405,28 @@ class SpectralWhitener(
         values = scale * spectrum.values[: spectrum.rank]
         return _Fitted(maps, values, k, share, scale * floor, condition)
 
-    def _count(self, spectrum, eps, xp):
+    def _count(self, spectrum, deviations):
         """Number of directions to keep."""
         wanted, rank = self.n_components, spectrum.rank
         d = spectrum.values.shape[0]
-        if wanted is None:
-            k = rank if self.floor == 0 else d
-        elif isinstance(wanted, Integral):
-            k = int(wanted)
-            if k > rank:
-                raise ValueError(
-                    f"n_components={k} is more than the rank {rank} of the "
-                    f"{self.scatter} covariance of {d} features. Keep at most {rank} "
-                    f"directions, or pass n_components=None for all that there are."
-                )
-        else:
-            k = share_components(spectrum.values[:rank], wanted, xp) if rank else 0
-        if not k and not self.method.startswith("zca"):
+        if isinstance(wanted, Integral) and wanted > rank:
+            raise ValueError(
+                f"n_components={wanted} is more than the rank {rank} of the "
+                f"{self.scatter} covariance of {d} features. Keep at most {rank} "
+                f"directions, or pass n_components=None for all that there are."
+            )
+        if wanted is None and self.floor != 0:
+            return d
+        if not rank and not self.method.startswith("zca"):
             raise ValueError(
                 f"The {self.scatter} covariance is zero: there is no direction to "
                 f"keep. Check the features, or use method='zca', which maps all to 0."
             )
-        if cuts_tie(spectrum.values[:rank], k, eps):
-            warnings.warn(
-                f"The eigenvalues {k} and {k + 1} are equal up to rounding: which "
-                f"directions n_components={wanted!r} keeps is a matter of chance. "
-                f"Keep fewer or more.",
-                UserWarning,
-                stacklevel=2,
-            )
-        return k
+        if wanted is None or not rank:
+            return rank
+        return count_components(self.moments_, spectrum, wanted, deviations)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

@@ -270,6 +270,39 @@ def test_score(library, criterion, frame):
     assert_allclose(found, expected, rtol=1e-10)
 
 
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_score_of_many_blocks(library, weighted, offset):
+    """Class means of rows that come in several blocks, in any order of the classes."""
+    rng = np.random.default_rng(5)
+    y = rng.integers(0, C, size=3000)
+    X = (random_means()[y] + rng.normal(size=(len(y), D)) + offset).astype("float32")
+    weights = rng.integers(0, 3, size=len(y)) if weighted else None
+    scorer = ETFAlignmentScorer(criterion="alignment_mean")
+    scorer.fit(library.asarray(X[:500]), y[:500])
+    A = oracles.centred_means(X[:500].astype(float), y[:500])
+    rotation = oracles.alignment(A, centred_frame("simplex"))[0]
+    centre = oracles.class_moments(X[:500], y[:500])["means"].mean(axis=0)
+    new = oracles.class_moments(X, y, weights)["means"] - centre
+    own = [
+        (a @ rotation) @ b / (np.linalg.norm(a) * np.linalg.norm(b))
+        for a, b in zip(new, centred_frame("simplex"), strict=True)
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sklearn_collapse.utils._arrays.block_rows", lambda width: 256)
+        found = scorer.score(library.asarray(X), y, weights)
+    assert_allclose(found, np.mean(own), rtol=1e-9)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_score_names_rows_that_are_not_finite(library, value):
+    X, y = make_rows()
+    scorer = ETFAlignmentScorer().fit(library.asarray(X), y)
+    X[7, 2] = value
+    with pytest.raises(ValueError, match="first in row 7, column 2"):
+        scorer.score(library.asarray(X), y)
+
+
 def test_score_of_some_classes():
     """Classes without rows are left out; the unit stays that of the whole frame."""
     X, y = make_rows(9)
@@ -334,6 +367,7 @@ def test_more_classes_than_a_simplex_has():
     with pytest.warns(CollapseWarning, match="ETF metrics are nan: 6 .*gnc2") as caught:
         found = scorer.metrics_
     assert len(caught) == 1
+    assert caught[0].filename == __file__  # the line of the caller
     assert set(found) == PLAIN | OF_HEAD
     assert all(math.isnan(value) for value in found.values())
     # And no second warning.

@@ -292,6 +292,23 @@ def test_overflow_is_named(method):
         LogitDetector(method, head=head).fit(X)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_scores_that_overflow_are_no_fault_of_the_rows(library, dtype, data):
+    X = library.asarray(data[0].astype(dtype))
+    temperature = float(np.finfo(dtype).max) / 1.5
+    with pytest.raises(ValueError, match=f"Scores overflow .*{dtype}.*lower temp"):
+        LogitDetector(temperature=temperature).fit(X)
+
+
+@methods
+def test_threshold_of_scores_near_overflow(method):
+    X = np.array([[1.0, 0.5], [0.9, -0.9], [0.8, 0.1], [0.95, 0.3]]) * 1.7e308
+    detector = LogitDetector(method, contamination=0.25).fit(X)
+    assert np.isfinite(detector.offset_)
+    if method != "msp":
+        assert_array_equal(detector.predict(X), [1, 1, -1, 1])
+
+
 def test_unfitted_attributes():
     for name in ("offset_", "classes_", "device_", "head_"):
         assert not hasattr(LogitDetector(), name)

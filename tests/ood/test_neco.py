@@ -288,6 +288,7 @@ def test_cutting_inside_a_tie_warns(library, dtype, offset):
         with pytest.warns(UserWarning, match=r"equal up to rounding \(0\.2") as caught:
             detector.fit(library.asarray(X), y)
         assert len(caught) == 1  # once, not in each method
+        assert caught[0].filename == __file__  # the line of the caller
         m = detector.n_components_
         assert f"eigenvalues {m} and {m + 1} " in str(caught[0].message)
         detector.predict(library.asarray(X))
@@ -336,6 +337,18 @@ def test_discriminant_head(library, case, dtype):
     scores = scores_of(library, NECODetector(2, head="lda"), X, y, new)
     rtol = {"float64": 1e-7, "float32": 1e-4}[dtype]
     assert_allclose(scores, expected, rtol=rtol, atol=rtol * np.abs(expected).max())
+
+
+def test_discriminant_head_about_the_origin(library):
+    """Logits keep their digits where the ratio is that of rows far from the origin."""
+    X, y, new = make_data("plain")
+    X, new = ((v + 1e4).astype("float32") for v in (X, new))
+    options = {"scale": False, "center": False, "head": "lda"}
+    centre = X.astype(float).mean(axis=0)
+    logits = lda_logits(X - centre, y, new - centre).max(axis=1)
+    expected = neco_unscaled(X, new, 2, False, "scaled") * logits
+    scores = scores_of(library, NECODetector(2, **options), X, y, new)
+    assert_allclose(scores, expected, atol=1e-5 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize(

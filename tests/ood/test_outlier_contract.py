@@ -204,6 +204,17 @@ def test_calibrate_on_other_rows(library, name, data):
     assert_array_equal(before, after)
 
 
+@detectors
+def test_calibrate_leaves_out_rows_of_zero_weight(library, name, data):
+    X, y, new = data
+    detector = detector_of(name).fit(library.asarray(X), y)
+    offset = detector.calibrate(library.asarray(new)).offset_
+    more = np.vstack([np.full((2, new.shape[1]), np.nan), new])
+    weights = np.r_[0.0, 0.0, np.ones(len(new))]
+    detector.calibrate(library.asarray(more), weights)
+    assert detector.offset_ == pytest.approx(offset, rel=1e-12)
+
+
 def test_training_rows_are_too_optimistic(rng):
     """What calibrate is for: n near d."""
     X, fresh, validation = (rng.normal(size=(n, 30)) for n in (60, 500, 500))

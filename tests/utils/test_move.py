@@ -17,8 +17,9 @@ from test_common import INSTANCES
 
 from sklearn_collapse import ClassMoments, LinearHead
 from sklearn_collapse.collapse import NeuralCollapseScorer
+from sklearn_collapse.etf import ETFAligner, ETFAlignmentScorer
 from sklearn_collapse.metrics import CollapseWarning
-from sklearn_collapse.ood import MahalanobisDetector
+from sklearn_collapse.ood import LogitDetector, MahalanobisDetector
 from sklearn_collapse.utils import _move, all_estimators, move_estimator
 from sklearn_collapse.utils._arrays import is_foreign, place_of, to_numpy
 from sklearn_collapse.utils._move import _Arrays
@@ -227,6 +228,34 @@ def test_arrays_of_scikit_learn_stay(library):
     assert moved.head_.coef_ is not scorer.head_.coef_
     assert moved.head_.predict(to_numpy(X)[:5]).shape == (5,)
     assert moved.metrics_ == pytest.approx(scorer.metrics_, rel=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["fitted", "weights"])
+def test_weights_of_a_head_stay_where_they_are_shared(library, kind):
+    X, y = labelled_rows()
+    moved = library.asarray(X)
+    head = LogisticRegression() if kind == "fitted" else LinearHead(np.eye(3, 6))
+    detector = LogitDetector(head=head).fit(X, y)
+    twin = move_estimator(detector, moved)
+    assert type(twin.head_.coef_) is np.ndarray
+    if kind == "weights":
+        assert type(twin.head.coef) is np.ndarray
+    assert_allclose(
+        library.to_numpy(twin.score_samples(moved)), detector.score_samples(X)
+    )
+
+
+@pytest.mark.parametrize("kind", [ETFAligner, ETFAlignmentScorer])
+def test_a_frame_moves_along(library, kind):
+    X, y = labelled_rows()
+    frame = np.arange(len(set(y.tolist())))[:, None] ** [1.0, 2.0]
+    fitted = kind(frame).fit(X, y)
+    twin = move_estimator(fitted, library.asarray(X))
+    aligned = twin._aligned().alignment
+    assert_allclose(aligned.disparity, fitted._aligned().alignment.disparity)
+    assert library.owns(aligned.rotation)
+    twin.partial_fit(library.asarray(X), y)
+    assert_allclose(twin._aligned().alignment.disparity, aligned.disparity)
 
 
 def test_pipeline():

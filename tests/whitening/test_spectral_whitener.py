@@ -11,6 +11,7 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
+from sklearn.utils import get_tags
 
 from sklearn_collapse import ClassMoments
 from sklearn_collapse.datasets import load_cifar8_features
@@ -494,8 +495,18 @@ def test_dropped_directions_come_back_as_their_mean():
 def test_inverse_of_what_was_dropped():
     X = DEGENERATE["constant columns"][0]
     whitener = fit("pca", X, n_components=4)
-    with pytest.raises(ValueError, match="gives 4: 4 of 8 directions were kept"):
+    with pytest.raises(ValueError, match=r"X has 8 columns, but .* expecting 4"):
         whitener.inverse_transform(X)
+
+
+def test_inverse_of_another_library(library):
+    X = DEGENERATE["constant columns"][0]
+    whitener = fit("zca", library.asarray(X))
+    with pytest.raises(NotFittedError):
+        SpectralWhitener().inverse_transform(X)
+    if library.name != "numpy":
+        with pytest.raises(ValueError, match=r"Whitener.inverse_transform\(\) must"):
+            whitener.inverse_transform(X)
 
 
 # -- errors and warnings -------------------------------------------------------------
@@ -562,6 +573,22 @@ def test_cutting_a_tie_warns(method):
         fit(method, X, n_components=k)  # warnings are errors
 
 
+@pytest.mark.parametrize("method", ["zca", "pca_cor"])
+def test_a_tie_up_to_rounding_of_the_input_warns(library, method):
+    """Collapsed classes have equal eigenvalues, to the spacing of float32."""
+    rng = np.random.default_rng(0)
+    basis = np.linalg.qr(rng.normal(size=(5, 5)))[0]
+    means = (np.eye(5) - 0.2) @ basis.T
+    if method == "pca_cor":
+        means = np.linalg.svd(means - means.mean(axis=0))[0][:, :4]
+    X = library.asarray(np.repeat(means, 8, axis=0).astype(np.float32))
+    whitener = SpectralWhitener(method, n_components=2)
+    with pytest.warns(UserWarning, match="2 and 3 are equal") as caught:
+        whitener.fit(X)
+    assert caught[0].filename == __file__  # the line of the caller
+    whitener.set_params(n_components=4).fit(X)  # warnings are errors
+
+
 # -- estimator ------------------------------------------------------------------------
 
 
@@ -621,3 +648,9 @@ def test_pipeline_with_a_detector():
     model = make_pipeline(SpectralWhitener("cholesky"), MahalanobisDetector())
     scores = model.fit(X, y).score_samples(data.X_test.astype(float))
     assert_allclose(scores, plain, rtol=1e-8)
+
+
+def test_tags():
+    """What scikit-learn reads before it hands rows over."""
+    tags = get_tags(SpectralWhitener())
+    assert tags.transformer_tags.preserves_dtype == ["float64", "float32"]
