@@ -140,17 +140,27 @@ def affine_rows(rows, matrix, *, centre=None, offset=None, wide=False):
     if offset is not None:
         offset = rows.local(offset, dtype)
 
-    def mapped(block, _):
-        out = xp.matmul(centred(block), matrix)
+    shape = (rows.X.shape[0], matrix.shape[1])
+    # NumPy writes its products straight into the result.
+    whole = np.empty(shape, dtype) if is_numpy(xp) and not wide else None
+
+    def mapped(block, here):
+        if whole is None:
+            out = xp.matmul(centred(block), matrix)
+        else:
+            out = np.matmul(centred(block), matrix, out=whole[here])
         if offset is not None:
             out += offset
         out = xp.astype(out, result_dtype, copy=False)
-        return out, xp.sum(out, axis=1)
+        sums = xp.sum(out, axis=1)
+        return (sums, out) if whole is None else (sums,)
 
-    found, sums = map_rows(rows, mapped, max(matrix.shape), dtype, home=True)
+    # NaN and infinity in a row reach its sum.
+    options = {"home": True, "check": False}
+    sums, *found = map_rows(rows, mapped, max(matrix.shape), dtype, **options)
     if not np.all(np.isfinite(to_numpy(sums))):
         raise_nonfinite(rows.X)
-    return found
+    return found[0] if whole is None else whole
 
 
 def centring(rows, centre, dtype):
