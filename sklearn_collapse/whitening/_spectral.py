@@ -409,18 +409,20 @@ class SpectralWhitener(
         """Number of directions to keep."""
         wanted, rank = self.n_components, spectrum.rank
         d = spectrum.values.shape[0]
-        if isinstance(wanted, Integral) and wanted > rank:
+        if wanted is None and self.floor != 0:
+            return d
+        counted = isinstance(wanted, Integral)
+        if not rank and (counted or not self.method.startswith("zca")):
+            raise ValueError(
+                f"The {self.scatter} covariance is zero: there is no direction to "
+                f"keep. Check the features, or use method='zca' without a number of "
+                f"components, which maps all to 0."
+            )
+        if counted and wanted > rank:
             raise ValueError(
                 f"n_components={wanted} is more than the rank {rank} of the "
                 f"{self.scatter} covariance of {d} features. Keep at most {rank} "
                 f"directions, or pass n_components=None for all that there are."
-            )
-        if wanted is None and self.floor != 0:
-            return d
-        if not rank and not self.method.startswith("zca"):
-            raise ValueError(
-                f"The {self.scatter} covariance is zero: there is no direction to "
-                f"keep. Check the features, or use method='zca', which maps all to 0."
             )
         if wanted is None or not rank:
             return rank

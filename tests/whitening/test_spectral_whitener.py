@@ -528,6 +528,13 @@ def test_more_components_than_the_rank(method):
     streamed.set_params(n_components=6).transform(X)
 
 
+@methods
+def test_components_of_rows_that_are_equal(method):
+    X = DEGENERATE["all rows equal"][0]
+    with pytest.raises(ValueError, match="covariance is zero: there is no direction"):
+        fit(method, X, n_components=2)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
