@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_collapse import ClassMoments, LinearHead
-from sklearn_collapse.heads import fitted_head, lda_head, resolve_head
+from sklearn_collapse._head_argument import fitted_head, lda_head, resolve_head
 from sklearn_collapse.metrics._geometry import ClassGeometry
 from sklearn_collapse.utils._arrays import Rows, float_dtype
 

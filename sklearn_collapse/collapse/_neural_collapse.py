@@ -6,9 +6,9 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_collapse._base import LabelledMomentsEstimator, unchanged_on_error
+from sklearn_collapse._head_argument import check_head, fitted_head, resolve_head
 from sklearn_collapse._linalg._rows import class_distances, class_metric
 from sklearn_collapse.collapse._held_out import held_out_metric, held_out_weights
-from sklearn_collapse.heads import check_head, fitted_head, resolve_head
 from sklearn_collapse.metrics._duality import row_shares
 from sklearn_collapse.metrics._geometry import (
     ClassGeometry,

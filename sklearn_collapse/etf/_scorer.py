@@ -5,6 +5,7 @@ import math
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_collapse._head_argument import check_head, fitted_head, resolve_head
 from sklearn_collapse._linalg._moments import NonFiniteError, class_means
 from sklearn_collapse._linalg._procrustes import (
     all_cosines,
@@ -15,7 +16,6 @@ from sklearn_collapse._linalg._procrustes import (
     unit_vertices,
 )
 from sklearn_collapse.etf._base import FrameEstimator
-from sklearn_collapse.heads import check_head, fitted_head, resolve_head
 from sklearn_collapse.metrics._geometry import ClassGeometry
 from sklearn_collapse.metrics._means import simplex_exists
 from sklearn_collapse.utils._arrays import Rows

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
+from sklearn_collapse._head_argument import fitted_head, resolve_head
 from sklearn_collapse._linalg._frames import simplex_distance, unit_means
 from sklearn_collapse._linalg._rows import class_metric, map_rows, nearest_class
-from sklearn_collapse.heads import fitted_head, resolve_head
 from sklearn_collapse.metrics._geometry import balanced_weights, geometry_of
 from sklearn_collapse.metrics._means import simplex_exists
 from sklearn_collapse.utils._arrays import Rows, namespace, to_numpy

@@ -9,7 +9,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
-from sklearn_collapse.heads import LinearHead, resolve_head
+from sklearn_collapse._head_argument import resolve_head
+from sklearn_collapse.heads import LinearHead
 from sklearn_collapse.metrics._geometry import ClassGeometry
 from sklearn_collapse.metrics._ood import OOD_METRICS, ood_metrics
 from sklearn_collapse.metrics._registry import METRICS

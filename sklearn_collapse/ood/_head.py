@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sklearn_collapse.heads import (
+from sklearn_collapse._head_argument import (
     check_head,
     fitted_head,
     resolve_classifier,

@@ -7,15 +7,15 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_collapse._base import unchanged_on_error
-from sklearn_collapse._linalg._logits import SCORES
-from sklearn_collapse._linalg._rows import centring, map_rows
-from sklearn_collapse.heads import (
+from sklearn_collapse._head_argument import (
     ResolvedHead,
     check_head,
     fitted_head,
     resolve_classifier,
     resolve_head,
 )
+from sklearn_collapse._linalg._logits import SCORES
+from sklearn_collapse._linalg._rows import centring, map_rows
 from sklearn_collapse.metrics._geometry import ClassGeometry
 from sklearn_collapse.moments import ClassMoments
 from sklearn_collapse.ood._base import Detector, warn_outlier_labels
