@@ -67,8 +67,10 @@ def _fit(features, class_weight, progress):
     progress("class moments and collapse metrics")
     X, y = features.X, features.y
     scorer = NeuralCollapseScorer(head=features.head, class_weight=class_weight)
-    moments = ClassMoments.from_arrays(X, y)
-    study = Study(features, class_weight, scorer.fit(X, y), moments)
+    moments = scorer.fit(X, y).moments_
+    if class_weight is not None:  # they may be those of reweighted rows
+        moments = ClassMoments.from_arrays(X, y)
+    study = Study(features, class_weight, scorer, moments)
     if features.ood:
         unit = ClassMoments.from_arrays(X, y, normalize=True)
         for name, detector in _detectors(features.head).items():
