@@ -112,10 +112,14 @@ class MomentsEstimator(RowsEstimator):
             X, y, weights = self._validate_fit(
                 X, self._check_labels(y), sample_weight, reset=True, min_samples=2
             )
-            self.moments_ = self._new_moments().update(X, y, weights)
-            self._check_moments(self.moments_)
+            self._gather(X, y, weights)
+            self._check_moments(self._statistics)
             self._learn_from_rows(X, y, weights)
         return self
+
+    def _gather(self, X, y, weights):
+        """Gather, in ``fit``, what the estimator is a function of."""
+        self.moments_ = self._new_moments().update(X, y, weights)
 
     def _add_rows(self, X, y, sample_weight):
         """Add rows to the moments; what needs all rows is void afterwards."""
@@ -163,10 +167,15 @@ class MomentsEstimator(RowsEstimator):
         return self
 
     @property
+    def _statistics(self):
+        """What has been gathered; raises if nothing has."""
+        check_is_fitted(self, "moments_")
+        return self.moments_
+
+    @property
     def device_(self):
         """Device on which the moments were gathered."""
-        check_is_fitted(self, "moments_")
-        return self.moments_.device_
+        return self._statistics.device_
 
     def _check_flags(self, moments):
         """Raise if moments were gathered with other flags than are needed."""
@@ -180,9 +189,9 @@ class MomentsEstimator(RowsEstimator):
 
     def _validate_rows(self, X, method):
         """Validate rows for a method of a fitted estimator."""
-        check_is_fitted(self, "moments_")
+        means = self._statistics.means_
         X = validate_features(self, X)
-        check_same_place(self, X, self.moments_.means_, method)
+        check_same_place(self, X, means, method)
         return X
 
     def _validate_outputs(self, X, width):
@@ -194,7 +203,7 @@ class MomentsEstimator(RowsEstimator):
                 f"{type(self).__name__} is expecting {width}: pass rows as transform "
                 f"returns them."
             )
-        check_same_place(self, X, self.moments_.means_, "inverse_transform")
+        check_same_place(self, X, self._statistics.means_, "inverse_transform")
         return X
 
     def _continue_moments(self, X, y, weights):

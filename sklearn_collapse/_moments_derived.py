@@ -173,6 +173,10 @@ class DerivedMoments:
         mean = self.mean_
         return self.total_covariance() + mean[:, None] * mean[None, :]
 
+    def __getstate__(self):
+        """Leave derived arrays out of pickles."""
+        return {**self.__dict__, "_cache": {}}
+
     def _cached(self, key, compute):
         """Return ``compute()``, computed once until the moments change."""
         self.classes_  # noqa: B018  adds waiting rows, which empties the cache
@@ -192,6 +196,24 @@ class DerivedMoments:
         }
         covariance = compute[which]()
         return shrunk(covariance, shrinkage, namespace(covariance))
+
+    def _gram(self, matrix, which="within", shrinkage=0.0):
+        """Return M^T S M of a matrix M of shape (d, k), S as for `_covariance`."""
+        xp = namespace(matrix)
+        covariance = self._covariance(which, shrinkage)
+        return xp.matmul(xp.matrix_transpose(matrix), xp.matmul(covariance, matrix))
+
+    def _traces(self, which="within"):
+        """Trace of a covariance (normaliser n), and that of its square.
+
+        The second is in units of the first squared, which may overflow where their
+        ratio does not.
+        """
+        covariance = self._covariance(which)
+        xp = namespace(covariance)
+        trace = float(xp.linalg.trace(covariance))
+        unit = covariance / trace if trace else covariance
+        return trace, float(xp.sum(unit * unit))
 
     def _spectrum(self, which="within", shrinkage=0.0, rank_tol=None):
         """Eigendecomposition of a covariance (normaliser n) with its rank decided.
@@ -269,12 +291,7 @@ class DerivedMoments:
         xp = namespace(covariance)
         variances = xp.linalg.diagonal(covariance)
         mean_square = self._mean_square()
-        one = xp.ones((1, 1), dtype=variances.dtype, device=device_of(variances))
-        # Column by column: each variance is as precise as its own column.
-        least = self._rounding(one, mean_square[None, :])[0, :]
-        zero = xp.zeros_like(variances)
-        counts = variances > least
-        inverse = xp.where(counts, 1 / xp.where(counts, variances, zero + 1), zero)
+        inverse, deviations = self._column_scales(variances, mean_square)
         root = xp.sqrt(inverse)
         correlations = root[:, None] * covariance * root[None, :]
         spectrum = eigh_by_rank(
@@ -284,7 +301,18 @@ class DerivedMoments:
             rank_tol,
             xp,
         )
-        return spectrum, xp.sqrt(xp.where(counts, variances, zero))
+        return spectrum, deviations
+
+    def _column_scales(self, variances, mean_square):
+        """Inverse variances and deviations of columns; 0 for constant ones."""
+        xp = namespace(variances)
+        one = xp.ones((1, 1), dtype=variances.dtype, device=device_of(variances))
+        # Column by column: each variance is as precise as its own column.
+        least = self._rounding(one, mean_square[None, :])[0, :]
+        zero = xp.zeros_like(variances)
+        counts = variances > least
+        inverse = xp.where(counts, 1 / xp.where(counts, variances, zero + 1), zero)
+        return inverse, xp.sqrt(xp.where(counts, variances, zero))
 
     def _between_root(self, class_weight=None):
         """Rows sqrt(p_c) (mean_c - mean): its Gram matrix is the covariance."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from sklearn_collapse._linalg._rows import fourth_moment
 from sklearn_collapse._linalg._shrinkage import ledoit_wolf_intensity, oas_intensity
-from sklearn_collapse.utils._arrays import Rows, namespace
+from sklearn_collapse.utils._arrays import Rows
 from sklearn_collapse.utils._labels import encode_known
 from sklearn_collapse.utils._sklearn_private import Interval, StrOptions
 
@@ -27,22 +27,17 @@ class ShrinkageMixin:
 
     shrinkage: Any
     device: str
-    moments_: Any
+    _statistics: Any
 
     def _intensity(self, which):
         """Share of the identity in the "within" or the "total" covariance."""
         if self.shrinkage is None or isinstance(self.shrinkage, Real):
             return float(self.shrinkage or 0.0)
-        moments = self.moments_
-        covariance = moments._covariance(which)
-        xp = namespace(covariance)
-        n, d = moments.n_samples_, covariance.shape[0]
-        trace = float(xp.linalg.trace(covariance))
+        moments = self._statistics
+        n, d = moments.n_samples_, moments.means_.shape[1]
+        trace, trace_square = moments._traces(which)
         if not trace:
             return 0.0
-        # In units of the trace: its square may overflow where the ratio does not.
-        unit = covariance / trace
-        trace_square = float(xp.sum(unit * unit))
         if self.shrinkage == "oas":
             return oas_intensity(1.0, trace_square, n, d)
         fourth = getattr(self, "_fourth", {}).get(which)
@@ -57,7 +52,7 @@ class ShrinkageMixin:
         """Keep the fourth moments about the class means, the mean, or both."""
         if self.shrinkage != "ledoit_wolf":
             return
-        moments, n = self.moments_, X.shape[0]
+        moments, n = self._statistics, X.shape[0]
         rows = Rows(X, self.device, work=float(n) * X.shape[1])
         one = np.zeros(n, dtype=int)
         passes = {}

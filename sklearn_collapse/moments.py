@@ -397,10 +397,6 @@ class ClassMoments(DerivedMoments):
         size = f"n_samples={moments.counts.sum():g}, n_features={self.n_features}"
         return f"ClassMoments({size}, n_classes={len(moments.counts)})"
 
-    def __getstate__(self):
-        """Leave derived arrays out of pickles."""
-        return {**self.__dict__, "_cache": {}}
-
     # -- steps of update and merge -----------------------------------------------------
 
     def _encode(self, X, y):

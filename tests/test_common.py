@@ -41,6 +41,8 @@ INSTANCES = [
     SpectralWhitener("cholesky", floor="auto", scatter="within"),
     SpectralWhitener("zca_cor", n_components=0.9, scatter="within"),
     SpectralWhitener("pca_cor", shrinkage=0.1),
+    SpectralWhitener(solver="gram", shrinkage=0.1, scatter="within"),
+    SpectralWhitener("pca", solver="svd"),
 ]
 # Why a check of scikit-learn may be skipped: hardware or libraries that are not here.
 MAY_SKIP = {

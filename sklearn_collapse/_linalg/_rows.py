@@ -113,42 +113,80 @@ def _whole(part, n, rows, home, xp):
     return xp.empty(shape, dtype=like.dtype, device=device_of(like))
 
 
+class LinearMap(NamedTuple):
+    """The map x -> x @ left @ right + rest * x, all in float64.
+
+    A square matrix of low rank, or one that differs from a diagonal by a low rank, is
+    never formed that way.
+    """
+
+    left: Array  # (d, m)
+    right: Array = None  # (m, k); None for the identity
+    rest: Array = None  # (d,), with k = d; None for zeros
+
+    @property
+    def width(self):
+        """Number of columns of the output."""
+        return (self.left if self.right is None else self.right).shape[1]
+
+    @property
+    def size(self):
+        """Multiplications per row."""
+        inner = self.left.shape[1]
+        return inner * self.left.shape[0] + (
+            0 if self.right is None else inner * self.width
+        )
+
+    def dense(self, xp):
+        """Matrix of shape (d, k)."""
+        matrix = self.left
+        if self.right is not None:
+            matrix = xp.matmul(matrix, self.right)
+        if self.rest is not None:
+            eye = xp.eye(matrix.shape[0], dtype=matrix.dtype, device=device_of(matrix))
+            matrix = matrix + eye * self.rest
+        return matrix
+
+    def cheapest(self, xp):
+        """Return the same map with its factors multiplied where that saves work."""
+        if self.right is None:
+            return self
+        (d, m), k = self.left.shape, self.width
+        return self if m * (d + k) < d * k else LinearMap(self.dense(xp))
+
+
 @np.errstate(over="ignore", invalid="ignore")
-def affine_rows(rows, matrix, *, centre=None, offset=None, wide=False):
-    """Map each row x to (x - centre) @ matrix + offset.
+def affine_rows(rows, linear, *, centre=None, offset=None, wide=False):
+    """Map each row x to linear(x - centre) + offset.
 
     Parameters
     ----------
     rows : Rows
-    matrix : array of shape (d, r)
-        In float64, like the centre and the offset.
+    linear : LinearMap
     centre : array of shape (d,), default=None
-    offset : array of shape (r,), default=None
+        In float64, like the offset.
+    offset : array of shape (k,), default=None
     wide : bool, default=False
         Whether float32 rows are worked on in float64.
 
     Returns
     -------
-    array of shape (n, r)
+    array of shape (n, k)
         In X's own library, in the precision in which rows are mapped.
     """
     xp = rows.xp
     result_dtype = float_dtype(rows.X, xp)
     dtype = xp.float64 if wide else result_dtype
-    matrix = rows.local(matrix, dtype)
-    centred = centring(rows, centre, dtype)
+    product, width = _product(rows, linear, centre, dtype)
     if offset is not None:
         offset = rows.local(offset, dtype)
 
-    shape = (rows.X.shape[0], matrix.shape[1])
+    shape = (rows.X.shape[0], linear.width)
     # NumPy writes its products straight into the result.
     whole = np.empty(shape, dtype) if is_numpy(xp) and not wide else None
 
     def mapped(block, here):
-        if whole is None:
-            out = xp.matmul(centred(block), matrix)
-        else:
-            out = np.matmul(centred(block), matrix, out=whole[here])
+        out = product(block, None if whole is None else whole[here])
         if offset is not None:
             out += offset
         out = xp.astype(out, result_dtype, copy=False)
@@ -157,10 +195,64 @@ def affine_rows(rows, matrix, *, centre=None, offset=None, wide=False):
 
     # NaN and infinity in a row reach its sum.
     options = {"home": True, "check": False}
-    sums, *found = map_rows(rows, mapped, max(matrix.shape), dtype, **options)
+    sums, *found = map_rows(rows, mapped, width, dtype, **options)
     if not np.all(np.isfinite(to_numpy(sums))):
         raise_nonfinite(rows.X)
     return found[0] if whole is None else whole
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def squared_norms(rows, linear, *, centre, wide=False):
+    """Map each row x to ||linear(x - centre)||^2, without keeping the output.
+
+    Parameters
+    ----------
+    rows, linear, centre, wide
+        As for `affine_rows`.
+
+    Returns
+    -------
+    array of shape (n,)
+        In X's own library, in the precision in which rows are mapped.
+    """
+    xp = rows.xp
+    result_dtype = float_dtype(rows.X, xp)
+    dtype = xp.float64 if wide else result_dtype
+    product, width = _product(rows, linear, centre, dtype)
+
+    def lengths(block, _):
+        out = product(block)
+        return (xp.astype(xp.vecdot(out, out), result_dtype, copy=False),)
+
+    found = map_rows(rows, lengths, width, dtype, home=True, check=False)[0]
+    if not np.all(np.isfinite(to_numpy(found))):
+        raise_nonfinite(rows.X)
+    return found
+
+
+def _product(rows, linear, centre, dtype):
+    """Function of a block that applies a linear map to it, and its width."""
+    xp = rows.xp
+    left, right, rest = LinearMap(
+        *(None if x is None else rows.local(x, dtype) for x in linear)
+    )
+    centred = centring(rows, centre, dtype)
+
+    def product(block, out=None):
+        block = inner = centred(block)
+        if right is not None:
+            inner = xp.matmul(block, left)
+        last = left if right is None else right
+        if out is None:
+            out = xp.matmul(inner, last)
+        else:
+            np.matmul(inner, last, out=out)
+        if rest is not None:
+            out += block * rest
+        return out
+
+    widths = [left.shape[0], left.shape[1], linear.width]
+    return product, max(widths) if right is None and rest is None else sum(widths)
 
 
 def centring(rows, centre, dtype):

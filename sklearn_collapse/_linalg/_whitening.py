@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_collapse.utils._arrays import Array, as_like, device_of, to_numpy
+from sklearn_collapse._linalg._rows import LinearMap
+from sklearn_collapse.utils._arrays import as_like, device_of, to_numpy
 
 METHODS = ("zca", "pca", "cholesky", "zca_cor", "pca_cor")
 
@@ -14,13 +15,14 @@ _NEAR_IDENTITY = 0.01
 
 
 class Whitening(NamedTuple):
-    """Maps of rows: z = (x - mean) @ matrix, and back x = mean + z @ coloring."""
+    """Maps of centred rows to white ones, and back."""
 
-    matrix: Array  # (d, k)
-    coloring: Array  # (k, d)
+    forward: LinearMap  # to (k,) or (d,)
+    backward: LinearMap
+    lengths: LinearMap  # to the fewest columns with the norms of white rows
 
 
-def whitening(method, vectors, roots, deviations, covariance, xp):
+def whitening(method, vectors, roots, rest, deviations, gram, xp):
     """Whitening and coloring of one of the five methods.
 
     Parameters
@@ -31,11 +33,15 @@ def whitening(method, vectors, roots, deviations, covariance, xp):
         Orthonormal eigenvectors that are kept, in columns.
     roots : array of shape (k,)
         What each direction is multiplied by: one over its standard deviation.
+    rest : float
+        What all other directions are multiplied by. Only "zca" and "zca_cor" can have
+        one that is not 0.
     deviations : array of shape (d,) or None
         Standard deviations of the columns, if the eigenvectors are those of the
         correlations; 0 leaves a column out.
-    covariance : array of shape (d, d) or None
-        What is to become the identity, if it is.
+    gram : callable or None
+        Maps a matrix M of shape (d, k) to M^T S M, S the covariance that is to become
+        the identity, if it is.
 
     Returns
     -------
@@ -44,32 +50,45 @@ def whitening(method, vectors, roots, deviations, covariance, xp):
     vectors = same_signs(vectors, xp)
     matrix = vectors * roots
     coloring = xp.matrix_transpose(vectors / roots)
+    like = {"dtype": vectors.dtype, "device": device_of(vectors)}
+    sizes = inverse = xp.ones((vectors.shape[0],), **like)
     if deviations is not None:
         zero = deviations == 0
         inverse = 1 / xp.where(zero, xp.ones_like(deviations), deviations)
         inverse = xp.where(zero, xp.zeros_like(deviations), inverse)
         matrix, coloring = inverse[:, None] * matrix, coloring * deviations
-    if covariance is not None:
-        matrix, coloring = refined(matrix, coloring, covariance, xp)
+        sizes = deviations
+    if gram is not None:
+        matrix, coloring = refined(matrix, coloring, gram, xp)
     if method.startswith("zca"):
         back = xp.matrix_transpose(vectors)
-        return Whitening(xp.matmul(matrix, back), xp.matmul(vectors, coloring))
+        lengths = forward = LinearMap(matrix, back)
+        backward = LinearMap(vectors, coloring)
+        if rest:
+            matrix = matrix - rest * inverse[:, None] * vectors
+            coloring = coloring - back * sizes / rest
+            lengths = forward = LinearMap(matrix, back, rest * inverse)
+            backward = LinearMap(vectors, coloring, sizes / rest)
+        else:
+            lengths = LinearMap(matrix)
+        return Whitening(forward.cheapest(xp), backward.cheapest(xp), lengths)
     if method == "cholesky":
         turn, above = triangular_turn(to_numpy(matrix), to_numpy(vectors))
         turn, above = as_like(turn, matrix), as_like(above, matrix)
         matrix = xp.matmul(matrix, turn)
         matrix = xp.where(above, xp.zeros_like(matrix), matrix)
         coloring = xp.matmul(xp.matrix_transpose(turn), coloring)
-    return Whitening(matrix, coloring)
+    forward = LinearMap(matrix)
+    return Whitening(forward, LinearMap(coloring), forward)
 
 
-def refined(matrix, coloring, covariance, xp):
-    """One Newton step towards ``matrix.T @ covariance @ matrix`` = identity.
+def refined(matrix, coloring, gram, xp):
+    """One Newton step towards ``gram(matrix)`` = identity.
 
     Eigenvalues carry an error of the size of rounding of the largest. Columns of very
     different size have much more digits than that.
     """
-    found = xp.matmul(xp.matrix_transpose(matrix), xp.matmul(covariance, matrix))
+    found = gram(matrix)
     eye = xp.eye(found.shape[0], dtype=found.dtype, device=device_of(found))
     half = (found - eye) / 2
     if float(xp.sum(half * half)) > _NEAR_IDENTITY:

@@ -5,7 +5,7 @@ import math
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_collapse._linalg._rows import affine_rows
+from sklearn_collapse._linalg._rows import LinearMap, affine_rows
 from sklearn_collapse.etf._base import FrameEstimator
 from sklearn_collapse.utils._arrays import Rows, namespace
 
@@ -207,7 +207,7 @@ class ETFAligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FrameEstimat
 
     def _map(self, X, matrix, **options):
         rows = Rows(X, self.device, work=float(X.shape[0]) * math.prod(matrix.shape))
-        return affine_rows(rows, matrix, **options)
+        return affine_rows(rows, LinearMap(matrix), **options)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -1,44 +1,32 @@
 """Whitening by the eigenvectors of a covariance, in its five published forms."""
 
-from numbers import Integral, Real
+from numbers import Real
 from typing import NamedTuple
 
-import numpy as np
-from sklearn.base import (
-    ClassNamePrefixFeaturesOutMixin,
-    OneToOneFeatureMixin,
-    TransformerMixin,
-)
-from sklearn.utils.validation import check_is_fitted
-
-from sklearn_collapse._base import MomentsEstimator
-from sklearn_collapse._components import count_components
-from sklearn_collapse._linalg._rows import affine_rows
+from sklearn_collapse._linalg._rows import LinearMap
 from sklearn_collapse._linalg._spectrum import floored_inverse
-from sklearn_collapse._linalg._whitening import METHODS, Whitening, whitening
+from sklearn_collapse._linalg._whitening import METHODS, whitening
 from sklearn_collapse._shrinkage import SHRINKAGE, ShrinkageMixin
-from sklearn_collapse.utils._arrays import Array, Rows, namespace
-from sklearn_collapse.utils._sklearn_private import Interval, StrOptions, fit_context
-
-# Largest error of a whitened coordinate, in its standard deviations, that float32
-# products may cause; beyond it rows are worked on in float64.
-_COORDINATE_ERROR = 1e-4
+from sklearn_collapse.utils._arrays import Array, namespace
+from sklearn_collapse.utils._sklearn_private import Interval, StrOptions
+from sklearn_collapse.whitening._likelihood import WhitenedLikelihood
+from sklearn_collapse.whitening._solver import SpectralEstimator
 
 
 class _Fitted(NamedTuple):
-    """What fitting decides."""
+    """What fitting decides; the first three as `Maps`."""
 
-    maps: Whitening
+    forward: LinearMap
+    backward: LinearMap
+    condition: float  # of what is inverted
+    lengths: LinearMap  # to the fewest columns with the norms of white rows
     values: Array  # (rank,) eigenvalues that count
     n_kept: int
     shrinkage: float
     floor: float
-    condition: float  # of what is inverted
 
 
-class SpectralWhitener(
-    ShrinkageMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, MomentsEstimator
-):
+class SpectralWhitener(WhitenedLikelihood, ShrinkageMixin, SpectralEstimator):
     """Whiten features: uncorrelated coordinates of unit variance.
 
     Exact on the features that networks produce: rank deficient, with dead units, with
@@ -73,6 +61,12 @@ class SpectralWhitener(
         Directions count whose eigenvalue exceeds this share of the largest. By
         default what rounding of the input and of the products can explain does not
         count.
+    solver : {"auto", "eigh", "svd", "gram"}, default="auto"
+        "eigh" decomposes the d x d covariance of moments, which stream. "gram" and
+        "svd" decompose the rows, for d above n: nothing of size d x d is made unless
+        an attribute of that size is asked for. "gram" is faster; "svd" keeps more
+        digits of the least eigenvalues. "auto" takes "gram" in ``fit`` where d is
+        large and at least 2 n, else "eigh".
     device : str, default="auto"
         Where NumPy rows are worked on: "auto", "cpu" or a torch device. Arrays of
         other libraries are worked on where they are.
@@ -101,7 +95,9 @@ class SpectralWhitener(
     floor_ : float
         Absolute floor of the eigenvalues; 0 if there is none.
     moments_ : ClassMoments
-        Fitted state.
+        Fitted state; absent with the solvers "svd" and "gram".
+    solver_ : {"eigh", "svd", "gram"}
+        Solver that was used.
     device_ : str
         Device on which the moments were gathered.
     n_features_in_ : int
@@ -163,21 +159,13 @@ class SpectralWhitener(
     """
 
     _parameter_constraints: dict = {
+        **SpectralEstimator._parameter_constraints,
         "method": [StrOptions(set(METHODS))],
-        "n_components": [
-            None,
-            Interval(Integral, 1, None, closed="left"),
-            Interval(Real, 0, 1, closed="neither"),
-        ],
         "shrinkage": SHRINKAGE,
-        "scatter": [StrOptions({"total", "within"})],
-        "ddof": [Interval(Real, 0, None, closed="left")],
         "floor": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="both")],
-        "rank_tol": [None, Interval(Real, 0, 1, closed="left")],
-        "device": [str],
     }
 
-    _left_by_fit = (*MomentsEstimator._left_by_fit, "_fourth")
+    _left_by_fit = (*SpectralEstimator._left_by_fit, "_fourth")
     _void_after_update = ("_fourth",)
 
     def __init__(
@@ -190,6 +178,7 @@ class SpectralWhitener(
         ddof=0,
         floor=0,
         rank_tol=None,
+        solver="auto",
         device="auto",
     ):
         self.method = method
@@ -199,141 +188,24 @@ class SpectralWhitener(
         self.ddof = ddof
         self.floor = floor
         self.rank_tol = rank_tol
+        self.solver = solver
         self.device = device
-
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, sample_weight=None):
-        """Gather the moments and decide what is kept.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-            Features, of any array library; at least two rows.
-        y : array-like of shape (n,), default=None
-            Class labels for ``scatter="within"``; None is one class.
-        sample_weight : array-like of shape (n,), default=None
-            Frequencies of the rows.
-
-        Returns
-        -------
-        self : object
-            Fitted whitener.
-        """
-        return self._fit_rows(X, y, sample_weight)
-
-    @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None, sample_weight=None):
-        """Add rows to the moments.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-            Features, of the library of the rows before them.
-        y : array-like of shape (n,), default=None
-            Class labels for ``scatter="within"``, in every block or in none.
-        sample_weight : array-like of shape (n,), default=None
-            Frequencies of the rows.
-
-        Returns
-        -------
-        self : object
-            The whitener. That ``n_components`` exceeds the rank shows on use.
-        """
-        return self._add_rows(X, y, sample_weight)
-
-    def transform(self, X):
-        """Whiten rows.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-            Features, of the library that was fitted on.
-
-        Returns
-        -------
-        array of shape (n, k)
-            Whitened rows, float32 or float64 as X. k is d for "zca" and "zca_cor",
-            else ``n_components_``.
-        """
-        X = self._validate_rows(X, "transform")
-        fitted = self._fitted()
-        return self._mapped(X, fitted.maps.matrix, centre=self.mean_)
-
-    def inverse_transform(self, X):
-        """Bring whitened rows back to features.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, k)
-            Whitened rows, of the library that was fitted on.
-
-        Returns
-        -------
-        array of shape (n, d)
-            Features in the kept directions; directions that were dropped are at their
-            mean.
-        """
-        coloring = self._fitted().maps.coloring
-        X = self._validate_outputs(X, coloring.shape[0])
-        return self._mapped(X, coloring, offset=self.mean_)
-
-    def get_feature_names_out(self, input_features=None):
-        """Name the columns of the output.
-
-        Parameters
-        ----------
-        input_features : array-like of str of shape (d,), default=None
-            Names of the features; by default those seen in fit.
-
-        Returns
-        -------
-        ndarray of str
-            Names of the features for "zca" and "zca_cor", else the name of the class
-            with a number.
-        """
-        check_is_fitted(self, "moments_")
-        if self.method.startswith("zca"):
-            return OneToOneFeatureMixin.get_feature_names_out(self, input_features)
-        return super().get_feature_names_out(input_features)
-
-    @property
-    def mean_(self):
-        """Mean of all rows."""
-        check_is_fitted(self, "moments_")
-        return self.moments_.mean_
-
-    @property
-    def eigenvalues_(self):
-        """Eigenvalues that count."""
-        return self._fitted().values
-
-    @property
-    def rank_(self):
-        """Number of directions with variance."""
-        return self._fitted().values.shape[0]
-
-    @property
-    def n_components_(self):
-        """Number of directions that are kept."""
-        return self._fitted().n_kept
 
     @property
     def whitening_(self):
         """Whitening matrix."""
-        matrix = self._fitted().maps.matrix
-        return namespace(matrix).matrix_transpose(matrix)
+        return _transposed(self._fitted().forward)
 
     @property
     def coloring_(self):
         """Matrix of the way back."""
-        coloring = self._fitted().maps.coloring
-        return namespace(coloring).matrix_transpose(coloring)
+        return _transposed(self._fitted().backward)
 
     @property
     def covariance_(self):
         """Covariance after shrinkage."""
         share = self._fitted().shrinkage
-        return self._scale * self.moments_._covariance(self.scatter, share)
+        return self._scale * self._statistics._covariance(self.scatter, share)
 
     @property
     def shrinkage_(self):
@@ -346,40 +218,26 @@ class SpectralWhitener(
         return self._fitted().floor
 
     @property
-    def _n_features_out(self):
-        return self._fitted().maps.matrix.shape[1]
+    def _keeps_columns(self):
+        return self.method.startswith("zca")
 
-    @property
-    def _scale(self):
-        """Covariance with the estimator's normaliser, over that with n."""
-        n = self.moments_.n_samples_
-        return n / self.moments_._degrees(self.ddof)
+    def _without_direction(self):
+        return (
+            ", or use method='zca' without a number of components, which maps all to 0"
+        )
 
-    def _check_labels(self, y):
-        # Targets of a regression, say, would be one class per row. Moments that came
-        # with labels go on with labels.
-        moments = getattr(self, "moments_", None)
-        if self.scatter == "within" or (moments is not None and moments.labelled):
-            return y
-        return None
+    def _knows_directions(self):
+        if self.method.endswith("_cor") and self.shrinkage is not None:
+            return False
+        everything = self.shrinkage is not None or self.floor != 0
+        return self._keeps_columns or not everything or self.n_components is not None
 
     def _learn_from_rows(self, X, y, weights):
         self._learn_fourth(X, y, weights, **{self.scatter: True})
-        self._fitted()  # raises if the parameters ask for what there is not
-
-    def _mapped(self, X, matrix, **about):
-        rows = Rows(X, self.device, work=float(X.shape[0]) * matrix.shape[0] ** 2)
-        eps = float(np.finfo(np.float32).eps)
-        wide = eps * self._fitted().condition ** 0.5 > _COORDINATE_ERROR
-        return affine_rows(rows, matrix, wide=wide, **about)
-
-    def _fitted(self):
-        check_is_fitted(self, "moments_")
-        key = ("whitening", *(v for k, v in self.get_params().items() if k != "device"))
-        return self.moments_._cached(key, self._factorise)
+        super()._learn_from_rows(X, y, weights)
 
     def _factorise(self):
-        moments = self.moments_
+        moments = self._statistics
         xp = namespace(moments.means_)
         share = self._intensity(self.scatter)
         arguments = (self.scatter, share, self.rank_tol)
@@ -390,45 +248,44 @@ class SpectralWhitener(
             spectrum = moments._spectrum(*arguments)
         level = moments._zero_level(spectrum)
         inverse, floor = floored_inverse(spectrum, self.floor, level=level, xp=xp)
-        k = self._count(spectrum, deviations)
+        k = self._count(spectrum, deviations, all_count=self.floor != 0)
+        self._check_known(spectrum, k)
         if deviations is not None:
             deviations, scale = deviations * scale**0.5, 1.0
         roots = xp.sqrt(inverse[:k] / scale)
-        target = None
-        if self.floor == 0:
-            target = self._scale * moments._covariance(self.scatter, share)
         vectors = spectrum.vectors[:, :k]
-        maps = whitening(self.method, vectors, roots, deviations, target, xp)
+        known = vectors.shape[1]
+        gram = None
+        if self.floor == 0:
+
+            def gram(matrix):
+                return self._scale * moments._gram(matrix, self.scatter, share)
+
+        maps = whitening(
+            self.method,
+            vectors,
+            roots[:known],
+            float(roots[known]) if known < k else 0.0,
+            deviations,
+            gram,
+            xp,
+        )
         condition = 1.0
         if k:
             condition = float(xp.max(spectrum.values[:k]) * xp.max(inverse[:k]))
-        values = scale * spectrum.values[: spectrum.rank]
-        return _Fitted(maps, values, k, share, scale * floor, condition)
+        return _Fitted(
+            forward=maps.forward,
+            backward=maps.backward,
+            condition=condition,
+            lengths=maps.lengths,
+            values=scale * spectrum.values[: spectrum.rank],
+            n_kept=k,
+            shrinkage=share,
+            floor=scale * floor,
+        )
 
-    def _count(self, spectrum, deviations):
-        """Number of directions to keep."""
-        wanted, rank = self.n_components, spectrum.rank
-        d = spectrum.values.shape[0]
-        if wanted is None and self.floor != 0:
-            return d
-        counted = isinstance(wanted, Integral)
-        if not rank and (counted or not self.method.startswith("zca")):
-            raise ValueError(
-                f"The {self.scatter} covariance is zero: there is no direction to "
-                f"keep. Check the features, or use method='zca' without a number of "
-                f"components, which maps all to 0."
-            )
-        if counted and wanted > rank:
-            raise ValueError(
-                f"n_components={wanted} is more than the rank {rank} of the "
-                f"{self.scatter} covariance of {d} features. Keep at most {rank} "
-                f"directions, or pass n_components=None for all that there are."
-            )
-        if wanted is None or not rank:
-            return rank
-        return count_components(self.moments_, spectrum, wanted, deviations)
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
+def _transposed(linear):
+    """Matrix (k, d) of a map of rows, which has d x k."""
+    xp = namespace(linear.left)
+    return xp.matrix_transpose(linear.dense(xp))

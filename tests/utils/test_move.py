@@ -80,8 +80,8 @@ def test_every_estimator_there_and_back(library, other, estimator):
         assert_allclose(
             np.asarray(values), np.asarray(expected[name]), rtol=1e-7, atol=1e-9 * size
         )
-    labels = getattr(moved, "moments_", moved).classes_
-    assert_array_equal(labels, getattr(fitted, "moments_", fitted).classes_)
+    labels = getattr(moved, "_statistics", moved).classes_
+    assert_array_equal(labels, getattr(fitted, "_statistics", fitted).classes_)
     assert type(labels) is np.ndarray
 
     back = move_estimator(moved, here[:0, :])

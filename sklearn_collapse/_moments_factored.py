@@ -1,0 +1,162 @@
+"""Moments whose scatter is kept as few orthogonal rows: for fewer rows than features.
+
+They answer what the spectral family asks of moments, and never hold a d x d array. They
+cannot be continued or merged.
+"""
+
+import numpy as np
+
+from sklearn_collapse._linalg._factor import orthogonal_rows, spectrum_of_rows
+from sklearn_collapse._linalg._moments import Moments, NonFiniteError, class_means
+from sklearn_collapse._linalg._spectrum import Spectrum
+from sklearn_collapse._moments_derived import DerivedMoments
+from sklearn_collapse.utils._arrays import (
+    Array,
+    Rows,
+    as_like,
+    input_eps,
+    namespace,
+)
+from sklearn_collapse.utils._finite import check_finite, raise_nonfinite
+from sklearn_collapse.utils._labels import encode_labels
+
+
+class FactoredMoments(DerivedMoments):
+    """Class means, and rows F whose Gram matrix F^T F is the within-class scatter.
+
+    Parameters
+    ----------
+    X : array of shape (n, d)
+        All rows, validated.
+    y : ndarray of shape (n,) or None
+        Labels; None is one class.
+    weights : ndarray of shape (n,) or None
+        Positive weights.
+    solver : {"svd", "gram"}
+        How rows are made orthogonal.
+    device : str
+        Where NumPy rows are worked on.
+    """
+
+    precision = "double"
+    normalize = False
+
+    def __init__(self, X, y, weights, *, solver, device):
+        n, d = X.shape
+        self.solver = solver
+        self._labelled = y is not None
+        self._names = None
+        self._cache: dict = {}
+        self._input = (str(X.dtype).rsplit(".", 1)[-1], input_eps(X, namespace(X)))
+        self._labels, codes = np.zeros(1, dtype=int), np.zeros(n, dtype=int)
+        if y is not None:
+            self._labels, codes = encode_labels(y)
+        check_finite(X, squares_in="float64")
+        rows = Rows(X, device, work=float(n) * min(n, d) * d)
+        self._device_used = rows.place
+        counts = np.bincount(codes, weights, minlength=len(self._labels)).astype(float)
+        try:
+            means, centred = _centred(rows, codes, len(counts), weights)
+        except NonFiniteError:
+            raise_nonfinite(X)
+        lengths, vectors = orthogonal_rows(centred, solver, rows.xp)
+        self._lengths: Array = rows.home(lengths)
+        self._vectors: Array = rows.home(vectors)
+        self._moments = Moments(counts, rows.home(means), None, None, None)
+
+    @property
+    def scatter_(self):
+        """Pooled within-class scatter: made when it is asked for, and not kept."""
+        xp = namespace(self._vectors)
+        rows = self._lengths[:, None] * xp.matrix_transpose(self._vectors)
+        return xp.matmul(xp.matrix_transpose(rows), rows)
+
+    def _gathered(self):
+        return self._moments
+
+    def _mean_square(self):
+        xp = namespace(self._vectors)
+        square = xp.matmul(self._vectors**2, self._lengths**2) / self.n_samples_
+        return square + xp.matmul(self._shares(), self.means_**2)
+
+    def _orthogonal(self, which):
+        """Lengths and directions of rows whose Gram matrix is n times a covariance."""
+        if which == "within" or len(self._labels) == 1:
+            return self._lengths, self._vectors
+        return self._cached(("rows", which), self._total_rows)
+
+    def _total_rows(self):
+        xp = namespace(self._vectors)
+        within = self._lengths[:, None] * xp.matrix_transpose(self._vectors)
+        between = self._between_root() * self.n_samples_**0.5
+        return orthogonal_rows(xp.concat([within, between]), self.solver, xp)
+
+    def _traces(self, which="within"):
+        values = self._orthogonal(which)[0] ** 2 / self.n_samples_
+        xp = namespace(values)
+        trace = float(xp.sum(values))
+        unit = values / trace if trace else values
+        return trace, float(xp.sum(unit**2))
+
+    def _gram(self, matrix, which="within", shrinkage=0.0):
+        xp = namespace(matrix)
+        lengths, vectors = self._orthogonal(which)
+        rows = xp.matmul(xp.matrix_transpose(vectors), matrix) * lengths[:, None]
+        found = xp.matmul(xp.matrix_transpose(rows), rows) / self.n_samples_
+        if not shrinkage:
+            return found
+        square = xp.matmul(xp.matrix_transpose(matrix), matrix)
+        return (1 - shrinkage) * found + self._level(which, shrinkage) * square
+
+    def _level(self, which, shrinkage):
+        """Variance that shrinkage adds to each direction."""
+        return shrinkage * self._traces(which)[0] / self.means_.shape[1]
+
+    def _decompose(self, which, shrinkage, rank_tol):
+        lengths, vectors = self._orthogonal(which)
+        rest = self._level(which, shrinkage) if shrinkage else 0.0
+        values = (1 - shrinkage) * lengths**2 / self.n_samples_ + rest
+        return self._decided(values, vectors, rest, self._noise, rank_tol)
+
+    def _decided(self, values, vectors, rest, noise, rank_tol) -> Spectrum:
+        xp = namespace(values)
+        eps = self._product_eps()
+        return spectrum_of_rows(values, vectors, rest, noise, eps, rank_tol, xp)
+
+    def _decompose_correlations(self, which, shrinkage, rank_tol):
+        if shrinkage:
+            raise ValueError(
+                f"Correlations of a shrunk covariance are not those of few rows: "
+                f"solver={self.solver!r} cannot have them. Use solver='eigh', no "
+                f"shrinkage, or a method that whitens the covariance."
+            )
+        lengths, vectors = self._orthogonal(which)
+        xp = namespace(vectors)
+        variances = xp.matmul(vectors**2, lengths**2) / self.n_samples_
+        mean_square = self._mean_square()
+        inverse, deviations = self._column_scales(variances, mean_square)
+        rows = lengths[:, None] * xp.matrix_transpose(vectors) * xp.sqrt(inverse)
+        lengths, vectors = orthogonal_rows(rows, self.solver, xp)
+        spectrum = self._decided(
+            lengths**2 / self.n_samples_,
+            vectors,
+            0.0,
+            lambda squared: self._rounding(squared, mean_square * inverse),
+            rank_tol,
+        )
+        return spectrum, deviations
+
+
+def _centred(rows, codes, n_classes, weights):
+    """Class means, and rows about them times the roots of their weights."""
+    xp = rows.xp
+    means = rows.local(class_means(rows, codes, n_classes, weights))
+    index = rows.local(codes)
+    centred = xp.astype(rows.local(rows.X), xp.float64)
+    centred = centred - xp.take(means, index, axis=0)
+    # Once more: the means were rounded at their own size.
+    again = class_means(Rows(centred), codes, n_classes, weights)
+    centred = centred - xp.take(as_like(again, means), index, axis=0)
+    if weights is not None:
+        centred = centred * rows.local(np.sqrt(weights))[:, None]
+    return means, centred

@@ -1,0 +1,142 @@
+"""What transformers have in common that map rows linearly about their mean."""
+
+from abc import abstractmethod
+from collections.abc import Hashable
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.base import (
+    ClassNamePrefixFeaturesOutMixin,
+    OneToOneFeatureMixin,
+    TransformerMixin,
+)
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_collapse._base import MomentsEstimator
+from sklearn_collapse._linalg._rows import LinearMap, affine_rows
+from sklearn_collapse.utils._arrays import Rows
+
+# Largest error of an output, in its standard deviations, that float32 products may
+# cause; beyond it rows are worked on in float64.
+_COORDINATE_ERROR = 1e-4
+
+
+class Maps(NamedTuple):
+    """A linear map of centred rows and its way back.
+
+    ``condition`` is the square of the ratio of its largest to its least factor.
+    """
+
+    forward: LinearMap
+    backward: LinearMap | None  # None where something is lost on purpose
+    condition: float
+
+
+class LinearTransformer(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, MomentsEstimator
+):
+    """Transformer of the form linear(x - mean), a function of moments.
+
+    Subclasses define ``_factorise()``, which returns something with the attributes of
+    `Maps`; it is computed on first use and again when a parameter changes.
+    """
+
+    @property
+    def _keeps_columns(self):
+        """Whether the output has the columns of the input."""
+        return True
+
+    @abstractmethod
+    def _factorise(self):
+        """Compute the maps from ``_statistics``."""
+
+    def transform(self, X):
+        """Transform rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Features, of the library that was fitted on.
+
+        Returns
+        -------
+        array of shape (n, k)
+            Transformed rows, float32 or float64 as X.
+        """
+        X = self._validate_rows(X, "transform")
+        rows, wide = self._rows(X)
+        forward = self._fitted().forward
+        return affine_rows(rows, forward, centre=self.mean_, wide=wide)
+
+    def inverse_transform(self, X):
+        """Bring transformed rows back to features.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, k)
+            Transformed rows, of the library that was fitted on.
+
+        Returns
+        -------
+        array of shape (n, d)
+            Features; directions that were left out are at their mean.
+        """
+        backward = self._invertible()
+        X = self._validate_outputs(X, backward.left.shape[0])
+        rows, wide = self._rows(X)
+        return affine_rows(rows, backward, offset=self.mean_, wide=wide)
+
+    def get_feature_names_out(self, input_features=None):
+        """Name the columns of the output.
+
+        Parameters
+        ----------
+        input_features : array-like of str of shape (d,), default=None
+            Names of the features; by default those seen in fit.
+
+        Returns
+        -------
+        ndarray of str
+            Names of the features where the output has the columns of the input, else
+            the name of the class with a number.
+        """
+        check_is_fitted(self)
+        if self._keeps_columns:
+            return OneToOneFeatureMixin.get_feature_names_out(self, input_features)
+        return super().get_feature_names_out(input_features)
+
+    @property
+    def mean_(self):
+        """Mean of all rows."""
+        return self._statistics.mean_
+
+    @property
+    def _n_features_out(self):
+        return self._fitted().forward.width
+
+    def _invertible(self):
+        """Return the map back; raises where there is none."""
+        return self._fitted().backward
+
+    def _rows(self, X):
+        """Rows to be mapped, and whether float32 products lack digits for it."""
+        fitted = self._fitted()
+        eps = float(np.finfo(np.float32).eps)
+        wide = eps * fitted.condition**0.5 > _COORDINATE_ERROR
+        return Rows(X, self.device, work=float(X.shape[0]) * fitted.forward.size), wide
+
+    def _fitted(self):
+        """Maps of the fitted state under the present parameters."""
+        statistics = self._statistics
+        return statistics._cached((type(self).__name__, *self._key()), self._factorise)
+
+    def _key(self):
+        """What the maps depend on besides the statistics."""
+        for name, value in self.get_params(deep=False).items():
+            if name != "device":
+                yield value if isinstance(value, Hashable) else repr(value)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
