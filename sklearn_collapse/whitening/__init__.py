@@ -1,5 +1,6 @@
 """Whitening and spectral transforms of features."""
 
 from sklearn_collapse.whitening._spectral import SpectralWhitener
+from sklearn_collapse.whitening._transformer import SpectralTransformer
 
-__all__ = ["SpectralWhitener"]
+__all__ = ["SpectralTransformer", "SpectralWhitener"]

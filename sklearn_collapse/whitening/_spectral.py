@@ -8,7 +8,8 @@ from sklearn_collapse._linalg._spectrum import floored_inverse
 from sklearn_collapse._linalg._whitening import METHODS, whitening
 from sklearn_collapse._shrinkage import SHRINKAGE, ShrinkageMixin
 from sklearn_collapse.utils._arrays import Array, namespace
-from sklearn_collapse.utils._sklearn_private import Interval, StrOptions
+from sklearn_collapse.utils._sklearn_private import HasMethods, Interval, StrOptions
+from sklearn_collapse.whitening._estimated import estimate
 from sklearn_collapse.whitening._likelihood import WhitenedLikelihood
 from sklearn_collapse.whitening._solver import SpectralEstimator
 
@@ -45,6 +46,11 @@ class SpectralWhitener(WhitenedLikelihood, ShrinkageMixin, SpectralEstimator):
         Leading directions that are kept: a number, at most the rank; the fewest with
         a share of the variance in (0, 1); or all. With "zca" and "zca_cor" the output
         still has d columns.
+    covariance : estimator object, default=None
+        A covariance estimator, such as ``sklearn.covariance.MinCovDet()``: a clone is
+        fitted on the rows (about their class means with ``scatter="within"``), in
+        ``fit`` alone, and its ``covariance_`` is whitened. With ``scatter="total"``
+        rows are centred at its ``location_``.
     shrinkage : {None, "oas", "ledoit_wolf"} or float, default=None
         Share of (tr S / d) I in the covariance: a number in [0, 1], or the estimate of
         Chen et al. or of Ledoit and Wolf. The latter needs rows: ``fit`` alone.
@@ -74,7 +80,7 @@ class SpectralWhitener(WhitenedLikelihood, ShrinkageMixin, SpectralEstimator):
     Attributes
     ----------
     mean_ : array of shape (d,)
-        Mean of all rows.
+        Mean of all rows, or the location that ``covariance`` has found.
     eigenvalues_ : array of shape (`rank_`,)
         Eigenvalues that count, descending, of the shrunk covariance or, for
         "zca_cor" and "pca_cor", of its correlations.
@@ -94,8 +100,10 @@ class SpectralWhitener(WhitenedLikelihood, ShrinkageMixin, SpectralEstimator):
         Share of the identity that was used.
     floor_ : float
         Absolute floor of the eigenvalues; 0 if there is none.
+    covariance_estimator_ : estimator object
+        The fitted clone of ``covariance``, if there is one.
     moments_ : ClassMoments
-        Fitted state; absent with the solvers "svd" and "gram".
+        Fitted state; absent with ``covariance`` and the solvers "svd" and "gram".
     solver_ : {"eigh", "svd", "gram"}
         Solver that was used.
     device_ : str
@@ -161,11 +169,16 @@ class SpectralWhitener(WhitenedLikelihood, ShrinkageMixin, SpectralEstimator):
     _parameter_constraints: dict = {
         **SpectralEstimator._parameter_constraints,
         "method": [StrOptions(set(METHODS))],
+        "covariance": [None, HasMethods(["fit"])],
         "shrinkage": SHRINKAGE,
         "floor": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="both")],
     }
 
-    _left_by_fit = (*SpectralEstimator._left_by_fit, "_fourth")
+    _left_by_fit = (
+        *SpectralEstimator._left_by_fit,
+        "_fourth",
+        "covariance_estimator_",
+    )
     _void_after_update = ("_fourth",)
 
     def __init__(
@@ -173,6 +186,7 @@ class SpectralWhitener(WhitenedLikelihood, ShrinkageMixin, SpectralEstimator):
         method="zca",
         *,
         n_components=None,
+        covariance=None,
         shrinkage=None,
         scatter="total",
         ddof=0,
@@ -183,6 +197,7 @@ class SpectralWhitener(WhitenedLikelihood, ShrinkageMixin, SpectralEstimator):
     ):
         self.method = method
         self.n_components = n_components
+        self.covariance = covariance
         self.shrinkage = shrinkage
         self.scatter = scatter
         self.ddof = ddof
@@ -231,6 +246,27 @@ class SpectralWhitener(WhitenedLikelihood, ShrinkageMixin, SpectralEstimator):
             return False
         everything = self.shrinkage is not None or self.floor != 0
         return self._keeps_columns or not everything or self.n_components is not None
+
+    def _needs_all_rows(self):
+        if self.covariance is not None:
+            return f"covariance={type(self.covariance).__name__}"
+        return super()._needs_all_rows()
+
+    def _gather(self, X, y, weights):
+        if self.covariance is None:
+            super()._gather(X, y, weights)
+            return
+        for name, without in (("shrinkage", None), ("ddof", 0), ("solver", "eigh")):
+            value = getattr(self, name)
+            if value not in (without, "auto"):
+                raise ValueError(
+                    f"{name}={value!r} has no meaning beside covariance="
+                    f"{type(self.covariance).__name__}, whose estimate is taken as it "
+                    f"is. Leave {name} at its default."
+                )
+        self.covariance_estimator_, self._of_rows = estimate(
+            self.covariance, X, y, weights, self.device
+        )
 
     def _learn_from_rows(self, X, y, weights):
         self._learn_fourth(X, y, weights, **{self.scatter: True})
