@@ -289,8 +289,8 @@ class SpectralWhitener(WhitenedLikelihood, ShrinkageMixin, SpectralEstimator):
         if deviations is not None:
             deviations, scale = deviations * scale**0.5, 1.0
         roots = xp.sqrt(inverse[:k] / scale)
-        vectors = spectrum.vectors[:, :k]
-        known = vectors.shape[1]
+        known = min(k, spectrum.vectors.shape[1])
+        vectors = spectrum.vectors[:, :known]
         gram = None
         if self.floor == 0:
 
