@@ -49,7 +49,7 @@ def estimate(estimator, X, y, weights, device):
                 f"{weights[weights != np.round(weights)][0]}. Round them, or use "
                 f"covariance=None with shrinkage=."
             )
-    fitted.fit(rows, **options)
+    fitted.fit(rows, None, **options)
     name, d = type(estimator).__name__, rows.shape[1]
     covariance = np.asarray(getattr(fitted, "covariance_", None), dtype=float)
     if covariance.shape != (d, d) or not np.isfinite(covariance).all():
