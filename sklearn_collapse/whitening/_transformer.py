@@ -23,6 +23,8 @@ from sklearn_collapse.utils._warnings import CollapseWarning, warn_caller
 from sklearn_collapse.whitening._likelihood import WhitenedLikelihood
 from sklearn_collapse.whitening._solver import SpectralEstimator
 
+_EPS = float(np.finfo(float).eps)
+
 
 class _Fitted(NamedTuple):
     """What fitting decides; the first three as `Maps`."""
@@ -258,11 +260,12 @@ class SpectralTransformer(WhitenedLikelihood, SpectralEstimator):
             return ""
         if fitted.backward is not None:
             return ""
-        gains = to_numpy(fitted.gains)
+        gains = np.abs(to_numpy(fitted.gains))
+        lost = np.sum(gains <= _EPS * np.max(gains))
         return (
             f"inverse_transform is not available: transfer={self.transfer!r} has taken "
-            f"off {np.sum(gains == 0)} of {len(gains)} directions. Use a transfer "
-            f"without gains of 0, or n_components to keep the leading directions alone."
+            f"off {lost} of {len(gains)} directions. Use a transfer without gains of "
+            f"0, or n_components to keep the leading directions alone."
         )
 
     def _factorise(self):
@@ -280,8 +283,10 @@ class SpectralTransformer(WhitenedLikelihood, SpectralEstimator):
         vectors = same_signs(spectrum.vectors[:, :k], xp)
         forward = _diagonal_in(vectors, gains, null_gain, xp)
         backward = None
-        if bool(xp.all(gains != 0)):
-            back = 1 / null_gain if null_gain else 0.0
+        # What is scaled down to the rounding of the rest is lost as well.
+        least = _EPS * max(np.max(np.abs(to_numpy(gains)), initial=0.0), null_gain)
+        if bool(xp.all(xp.abs(gains) > least)):
+            back = 1 / null_gain if null_gain > least else 0.0
             backward = _diagonal_in(vectors, 1 / gains, back, xp)
         return _Fitted(
             forward=forward,

@@ -158,9 +158,7 @@ def test_frequencies_are_repetitions():
 def test_weights_that_are_no_frequencies():
     X, _ = make_rows()
     weights = np.full(200, 1.5)
-    with pytest.raises(
-        ValueError, match=r"frequencies must be whole numbers, got 1\.5"
-    ):
+    with pytest.raises(ValueError, match=r"must be whole numbers, got 1\.5"):
         SpectralWhitener(covariance=OAS()).fit(X, sample_weight=weights)
 
 
@@ -191,13 +189,13 @@ def test_an_estimator_that_takes_weights():
 )
 def test_two_answers_to_one_question(name, value):
     whitener = SpectralWhitener(covariance=OAS(), **{name: value})
-    with pytest.raises(ValueError, match=f"{name}=.* has no meaning beside covariance"):
+    with pytest.raises(ValueError, match=rf"{name}=.* has no meaning beside"):
         whitener.fit(make_rows()[0])
 
 
 @pytest.mark.parametrize("solver", ["svd", "gram"])
 def test_solvers_of_rows(solver):
-    with pytest.raises(ValueError, match="solver=.* has no meaning"):
+    with pytest.raises(ValueError, match=r"solver=.* has no meaning"):
         SpectralWhitener(covariance=OAS(), solver=solver).fit(make_rows()[0])
 
 
