@@ -135,6 +135,10 @@ class SpectralWhitener(WhitenedLikelihood, ShrinkageMixin, SpectralEstimator):
     Columns that are constant map to 0. Signs of components are such that the entry of
     largest size of each eigenvector is positive.
 
+    `score_samples` is the log-density of the white row under the standard normal law
+    [5]_: -(r ln(2 pi) + ||w||^2) / 2, r the number of directions that are kept. The
+    mean of ||w||^2 over the rows that were fitted on is r (n - ddof) / n.
+
     float32 rows are mapped in float32, unless the covariance is so ill-conditioned
     that this would show in the fourth digit.
 
@@ -149,6 +153,8 @@ class SpectralWhitener(WhitenedLikelihood, ShrinkageMixin, SpectralEstimator):
        Algorithms for MMSE Covariance Estimation". IEEE Trans. Signal Processing 58.
     .. [4] Ledoit, O., Wolf, M. (2004). "A Well-Conditioned Estimator for
        Large-Dimensional Covariance Matrices". J. Multivariate Analysis 88.
+    .. [5] Betser, R., Levi, M. Y., Gilboa, G. (2025). "Whitened CLIP as a Likelihood
+       Surrogate of Images and Captions". ICML.
 
     Examples
     --------
