@@ -43,6 +43,26 @@ def count_components(
         k = min(_by_rule(moments, judged, wanted, scatter), spectrum.rank)
     else:
         k = share_components(values, wanted, xp)
+    warn_of_tie(moments, spectrum, k, f"n_components={wanted!r}", deviations)
+    return k
+
+
+def warn_of_tie(moments, spectrum, k, what, deviations=None):
+    """Warn if the k-th eigenvalue equals the next, so that chance decides.
+
+    Parameters
+    ----------
+    moments, spectrum, deviations
+        As for `count_components`.
+    k : int
+        Number of eigenvalues before the cut.
+    what : str
+        The parameter that cuts there.
+    """
+    xp = namespace(spectrum.values)
+    values = spectrum.values[: spectrum.rank]
+    if not 0 < k < min(spectrum.rank, spectrum.vectors.shape[1] + 1):
+        return
     vector = spectrum.vectors[:, k - 1]
     if deviations is not None:
         ones = xp.ones_like(deviations)
@@ -50,11 +70,9 @@ def count_components(
     if cuts_tie(values, k, moments._product_eps(), _noise_of_mean(moments, vector, xp)):
         warn_caller(
             f"The eigenvalues {k} and {k + 1} are equal up to rounding "
-            f"({float(values[k - 1]):.6g}): which directions n_components={wanted!r} "
-            f"keeps, and with them the results, is a matter of chance. Keep fewer or "
-            f"more."
+            f"({float(values[k - 1]):.6g}): which directions {what} keeps, and with "
+            f"them the results, is a matter of chance. Keep fewer or more."
         )
-    return k
 
 
 def count_by_rule(rule, values, n_rows, n_features, n_means, eps=None):
@@ -114,18 +132,17 @@ def _by_rule(moments, spectrum, rule, scatter):
 
 def _n_varying(moments, scatter):
     """Number of columns with more variance than rounding of the input leaves."""
-    covariance = moments._covariance(scatter)
-    xp = namespace(covariance)
-    one = xp.ones((1, 1), dtype=covariance.dtype, device=device_of(covariance))
+    variances = moments._variances(scatter)
+    xp = namespace(variances)
+    one = xp.ones((1, 1), dtype=variances.dtype, device=device_of(variances))
     least = moments._rounding(one, moments._mean_square()[None, :])[0, :]
-    varies = xp.linalg.diagonal(covariance) > least
-    return int(xp.sum(xp.astype(varies, xp.int64)))
+    return int(xp.sum(xp.astype(variances > least, xp.int64)))
 
 
 def _noise_of_mean(moments, vector, xp):
     """Variance of the mean rounding error of the input along a vector."""
     noise = float(moments._noise(vector[:, None] ** 2)[0])
-    within = float(xp.linalg.trace(moments.scatter_)) / moments.n_samples_
+    within = moments._traces()[0]
     least = moments.input_eps_**2 * float(xp.sum(moments._mean_square()))
     # Rows of a class that has collapsed all have the same error.
     errors = len(moments.classes_) if within <= least else moments.n_samples_

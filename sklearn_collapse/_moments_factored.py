@@ -75,10 +75,9 @@ class FactoredMoments(DerivedMoments):
     def _gathered(self):
         return self._moments
 
-    def _mean_square(self):
-        xp = namespace(self._rows)
-        square = xp.sum(self._rows**2, axis=0) / self.n_samples_
-        return square + xp.matmul(self._shares(), self.means_**2)
+    def _variances(self, which="within"):
+        rows = self._factor(which)
+        return namespace(rows).sum(rows * rows, axis=0) / self.n_samples_
 
     def _factor(self, which):
         """Orthogonal rows whose Gram matrix is n times a covariance."""
@@ -134,8 +133,7 @@ class FactoredMoments(DerivedMoments):
         rows = self._factor(which)
         xp = namespace(rows)
         mean_square = self._mean_square()
-        variances = xp.sum(rows * rows, axis=0) / self.n_samples_
-        inverse, deviations = self._column_scales(variances, mean_square)
+        inverse, deviations = self._column_scales(self._variances(which), mean_square)
         rows = orthogonal_rows(rows * xp.sqrt(inverse), self.solver, xp)
         lengths, vectors = directions(rows, xp)
         spectrum = self._decided(

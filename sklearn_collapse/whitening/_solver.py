@@ -7,7 +7,7 @@ exists then, but all rows are needed at once, so there are no moments to continu
 
 from numbers import Integral, Real
 
-from sklearn_collapse._components import count_components
+from sklearn_collapse._components import RULES, count_components
 from sklearn_collapse._moments_factored import FactoredMoments
 from sklearn_collapse.utils._available import available_unless
 from sklearn_collapse.utils._sklearn_private import Interval, StrOptions, fit_context
@@ -39,6 +39,7 @@ class SpectralEstimator(LinearTransformer):
             None,
             Interval(Integral, 1, None, closed="left"),
             Interval(Real, 0, 1, closed="neither"),
+            StrOptions(set(RULES)),
         ],
         "scatter": [StrOptions({"total", "within"})],
         "ddof": [Interval(Real, 0, None, closed="left")],
@@ -176,10 +177,11 @@ class SpectralEstimator(LinearTransformer):
     def _learn_from_rows(self, X, y, weights):
         self._fitted()  # raises if the parameters ask for what there is not
 
-    def _count(self, spectrum, deviations=None, *, all_count=False):
+    def _count(self, spectrum, deviations=None, *, all_count=False, plain=None):
         """Number of directions to keep.
 
-        ``all_count`` says that directions without variance are kept as well.
+        ``all_count`` says that directions without variance are kept as well; ``plain``
+        is the spectrum without shrinkage, if there is some.
         """
         wanted, rank = self.n_components, spectrum.rank
         d = spectrum.values.shape[0]
@@ -197,10 +199,16 @@ class SpectralEstimator(LinearTransformer):
                 f"{self.scatter} covariance of {d} features. Keep at most {rank} "
                 f"directions, or pass n_components=None for all that there are."
             )
-        k = rank
-        if wanted is not None and rank:
-            k = count_components(self._statistics, spectrum, wanted, deviations)
-        return k
+        if wanted is None or not rank:
+            return rank
+        return count_components(
+            self._statistics,
+            spectrum,
+            wanted,
+            deviations,
+            scatter=self.scatter,
+            plain=plain,
+        )
 
     def _without_direction(self):
         """What to do where the covariance is zero."""

@@ -42,10 +42,11 @@ class SpectralWhitener(WhitenedLikelihood, ShrinkageMixin, SpectralEstimator):
         give d columns under the names of the input. "pca" and "pca_cor" give the
         principal components of the covariance or of the correlations, "cholesky" a
         triangular map, whose k-th column looks at no feature before the k-th.
-    n_components : int, float or None, default=None
+    n_components : int, float, str or None, default=None
         Leading directions that are kept: a number, at most the rank; the fewest with
-        a share of the variance in (0, 1); or all. With "zca" and "zca_cor" the output
-        still has d columns.
+        a share of the variance in (0, 1); or all. Or what a rule makes of the
+        eigenvalues: "mle" [6]_, "gavish-donoho" [7]_, "marchenko-pastur" [8]_, see
+        Notes. With "zca" and "zca_cor" the output still has d columns.
     covariance : estimator object, default=None
         A covariance estimator, such as ``sklearn.covariance.MinCovDet()``: a clone is
         fitted on the rows (about their class means with ``scatter="within"``), in
@@ -139,6 +140,15 @@ class SpectralWhitener(WhitenedLikelihood, ShrinkageMixin, SpectralEstimator):
     [5]_: -(r ln(2 pi) + ||w||^2) / 2, r the number of directions that are kept. The
     mean of ||w||^2 over the rows that were fitted on is r (n - ddof) / n.
 
+    The rules ask where noise begins. "mle" is the most probable number of directions
+    over isotropic noise, as in scikit-learn's PCA, but in the space of those that
+    count. "gavish-donoho" keeps singular values above omega times their median, the
+    threshold of least error, and "marchenko-pastur" eigenvalues above the upper edge
+    of the law of white noise, whose level comes from their median. They judge the
+    covariance before shrinkage, with n - 1 rows (n - C within classes), and keep one
+    direction, with a warning, where none stands out. Real features, whose tail is no
+    white noise, often get most of their directions kept.
+
     float32 rows are mapped in float32, unless the covariance is so ill-conditioned
     that this would show in the fourth digit.
 
@@ -155,6 +165,11 @@ class SpectralWhitener(WhitenedLikelihood, ShrinkageMixin, SpectralEstimator):
        Large-Dimensional Covariance Matrices". J. Multivariate Analysis 88.
     .. [5] Betser, R., Levi, M. Y., Gilboa, G. (2025). "Whitened CLIP as a Likelihood
        Surrogate of Images and Captions". ICML.
+    .. [6] Minka, T. P. (2000). "Automatic Choice of Dimensionality for PCA". NIPS.
+    .. [7] Gavish, M., Donoho, D. L. (2014). "The Optimal Hard Threshold for Singular
+       Values is 4/sqrt(3)". IEEE Trans. Information Theory 60.
+    .. [8] Marchenko, V. A., Pastur, L. A. (1967). "Distribution of Eigenvalues for
+       Some Sets of Random Matrices". Mathematics of the USSR-Sbornik 1.
 
     Examples
     --------
@@ -282,15 +297,14 @@ class SpectralWhitener(WhitenedLikelihood, ShrinkageMixin, SpectralEstimator):
         moments = self._statistics
         xp = namespace(moments.means_)
         share = self._intensity(self.scatter)
-        arguments = (self.scatter, share, self.rank_tol)
-        deviations, scale = None, self._scale
-        if self.method.endswith("_cor"):
-            spectrum, deviations = moments._correlations(*arguments)
-        else:
-            spectrum = moments._spectrum(*arguments)
+        scale = self._scale
+        spectrum, deviations = self._decomposed(share)
         level = moments._zero_level(spectrum)
         inverse, floor = floored_inverse(spectrum, self.floor, level=level, xp=xp)
-        k = self._count(spectrum, deviations, all_count=self.floor != 0)
+        plain = None
+        if share and isinstance(self.n_components, str):
+            plain = self._decomposed(0.0)[0]
+        k = self._count(spectrum, deviations, all_count=self.floor != 0, plain=plain)
         self._check_known(spectrum, k)
         if deviations is not None:
             deviations, scale = deviations * scale**0.5, 1.0
@@ -325,6 +339,13 @@ class SpectralWhitener(WhitenedLikelihood, ShrinkageMixin, SpectralEstimator):
             shrinkage=share,
             floor=scale * floor,
         )
+
+    def _decomposed(self, share):
+        """Spectrum that the method is about, and deviations of the columns."""
+        arguments = (self.scatter, share, self.rank_tol)
+        if self.method.endswith("_cor"):
+            return self._statistics._correlations(*arguments)
+        return self._statistics._spectrum(*arguments), None
 
 
 def _transposed(linear):

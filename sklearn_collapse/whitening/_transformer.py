@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.exceptions import NotFittedError
 
+from sklearn_collapse._components import warn_of_tie
 from sklearn_collapse._linalg import _transfer
 from sklearn_collapse._linalg._rows import LinearMap
 from sklearn_collapse._linalg._transfer import TRANSFERS
@@ -71,7 +72,7 @@ class SpectralTransformer(WhitenedLikelihood, SpectralEstimator):
         For "band": shares of the variance, 0 <= low < high <= 1.
     n_drop : int, default=1
         For "drop_top": how many leading directions are taken off.
-    n_components : int, float or None, default=None
+    n_components : int, float, str or None, default=None
         Leading directions that are kept, as for `SpectralWhitener`; all others are
         then left out.
     scatter : {"total", "within"}, default="total"
@@ -278,13 +279,17 @@ class SpectralTransformer(WhitenedLikelihood, SpectralEstimator):
         transfer = self._transfer(values, mean, xp)
         gains = transfer.gains[:k]
         null_gain = transfer.at_zero if self.n_components is None else 0.0
+        for cut in transfer.cuts:
+            if cut < k:
+                warn_of_tie(moments, spectrum, cut, f"transfer={self.transfer!r}")
         if k and not to_numpy(gains).any():
             self._warn_of_nothing(values)
         vectors = same_signs(spectrum.vectors[:, :k], xp)
         forward = _diagonal_in(vectors, gains, null_gain, xp)
         backward = None
         # What is scaled down to the rounding of the rest is lost as well.
-        least = _EPS * max(np.max(np.abs(to_numpy(gains)), initial=0.0), null_gain)
+        largest = float(np.max(np.abs(to_numpy(gains)), initial=null_gain))
+        least = _EPS * largest
         if bool(xp.all(xp.abs(gains) > least)):
             back = 1 / null_gain if null_gain > least else 0.0
             backward = _diagonal_in(vectors, 1 / gains, back, xp)
