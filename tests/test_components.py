@@ -105,18 +105,29 @@ def test_constant_columns_are_no_columns_of_wide_rows(rule):
     assert changes
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_columns_constant_within_classes(rule):
-    y = np.arange(60) % 2
-    X = np.concatenate([planted(60, 100, 3), 7.0 * y[:, None] + np.zeros(50)], axis=1)
-    moments = ClassMoments().update(X, y)
-    spectrum = moments._spectrum("within")
-    values = np.asarray(spectrum.values[: spectrum.rank])
-    assert spectrum.rank == 58
-    assert _n_varying(moments, "within") == 100
-    assert _n_varying(moments, "total") == 150
-    expected = components_by_rule(rule, values, 58, 100)
-    assert count(X, rule, y, "within") == expected
+def test_columns_constant_within_classes_are_no_columns_of_wide_rows():
+    rng = np.random.default_rng(0)
+    y = np.arange(42) % 2
+    within = np.linspace(-1, 1, 42) * np.where(y, 1, -1)
+    changes = 0
+    for size in np.linspace(5, 30, 26):
+        X = rng.normal(size=(42, 60)) + size * within[:, None] / 8
+        between = np.concatenate([X, 7.0 * y[:, None] + np.zeros(70)], axis=1)
+        moments = ClassMoments().update(between, y)
+        assert _n_varying(moments, "within") == 60
+        assert _n_varying(moments, "total") == 130
+        spectrum = moments._spectrum("within")
+        assert spectrum.rank == 40
+        expected, wrong = (
+            components_by_rule("gavish-donoho", np.asarray(spectrum.values[:40]), 40, d)
+            for d in (60, 130)
+        )
+        changes += expected != wrong
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = count(between, "gavish-donoho", y, "within")
+        assert found == max(expected, 1)
+    assert changes
 
 
 @pytest.mark.parametrize("rule", RULES)
