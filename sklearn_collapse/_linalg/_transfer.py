@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_collapse.utils._arrays import Array, as_like, to_numpy
+from sklearn_collapse._linalg._rows import LinearMap
+from sklearn_collapse.utils._arrays import Array, as_like, device_of, to_numpy
 
 TRANSFERS = ("power", "soft", "band", "drop_top", "direct_pred")
 
@@ -84,3 +85,37 @@ def from_function(values, function):
             f"{host[k]:.6g}, it returned {gains[k]}. Return 0 to leave a direction out."
         )
     return Transfer(as_like(gains, values), 0.0, ())
+
+
+def diagonal_map(vectors, gains, null_gain, xp):
+    """U diag(gains) U^T + null_gain (I - U U^T) as a map, with few columns."""
+    d, k = vectors.shape
+    base = null_gain if k < d else _commonest(to_numpy(gains))
+    differ = np.flatnonzero(to_numpy(gains) != base)
+    if len(differ) < k:
+        index = as_like(differ, vectors)
+        vectors, gains = xp.take(vectors, index, axis=1), xp.take(gains, index)
+    rest = None
+    if base:
+        rest = xp.full((d,), base, dtype=gains.dtype, device=device_of(gains))
+    left = vectors * (gains - base)
+    return LinearMap(left, xp.matrix_transpose(vectors), rest).cheapest(xp)
+
+
+def _commonest(gains):
+    """Gain of more than half of the directions, or 0."""
+    middle = float(np.median(gains)) if len(gains) else 0.0
+    return middle if 2 * np.sum(gains == middle) > len(gains) else 0.0
+
+
+def map_condition(values, gains, null_gain, xp):
+    """Largest rounding of an output, in units of rounding and of the largest output.
+
+    Squared, as the condition of what is inverted.
+    """
+    sizes = xp.abs(gains) * xp.sqrt(values)
+    largest = float(xp.max(sizes)) if values.shape[0] else 0.0
+    if not largest:
+        return 1.0
+    gain = max(float(xp.max(xp.abs(gains))), abs(null_gain))
+    return max(1.0, float(values[0]) * (gain / largest) ** 2)

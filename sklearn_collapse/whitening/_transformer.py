@@ -4,17 +4,14 @@ from numbers import Integral, Real
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.exceptions import NotFittedError
 
 from sklearn_collapse._components import warn_of_tie
 from sklearn_collapse._linalg import _transfer
 from sklearn_collapse._linalg._rows import LinearMap
-from sklearn_collapse._linalg._transfer import TRANSFERS
+from sklearn_collapse._linalg._transfer import TRANSFERS, diagonal_map, map_condition
 from sklearn_collapse._linalg._whitening import same_signs
 from sklearn_collapse.utils._arrays import (
     Array,
-    as_like,
-    device_of,
     namespace,
     to_numpy,
 )
@@ -257,7 +254,7 @@ class SpectralTransformer(WhitenedLikelihood, SpectralEstimator):
     def _lost(self):
         try:
             fitted = self._fitted()
-        except NotFittedError:  # the method itself says so
+        except ValueError:  # not fitted, or not with these parameters: use says so
             return ""
         if fitted.backward is not None:
             return ""
@@ -285,18 +282,18 @@ class SpectralTransformer(WhitenedLikelihood, SpectralEstimator):
         if k and not to_numpy(gains).any():
             self._warn_of_nothing(values)
         vectors = same_signs(spectrum.vectors[:, :k], xp)
-        forward = _diagonal_in(vectors, gains, null_gain, xp)
+        forward = diagonal_map(vectors, gains, null_gain, xp)
         backward = None
         # What is scaled down to the rounding of the rest is lost as well.
         largest = float(np.max(np.abs(to_numpy(gains)), initial=null_gain))
         least = _EPS * largest
         if bool(xp.all(xp.abs(gains) > least)):
             back = 1 / null_gain if null_gain > least else 0.0
-            backward = _diagonal_in(vectors, 1 / gains, back, xp)
+            backward = diagonal_map(vectors, 1 / gains, back, xp)
         return _Fitted(
             forward=forward,
             backward=backward,
-            condition=_condition(values[:k], gains, null_gain, xp),
+            condition=map_condition(values[:k], gains, null_gain, xp),
             lengths=LinearMap(vectors * gains),
             values=values,
             n_kept=k,
@@ -320,42 +317,8 @@ class SpectralTransformer(WhitenedLikelihood, SpectralEstimator):
     def _warn_of_nothing(self, values):
         share = float(values[0] / namespace(values).sum(values))
         warn_caller(
-            f"transfer={self.transfer!r} takes off all directions with variance: the "
-            f"output is 0. The first of {values.shape[0]} holds the share {share:.3g} "
-            f"of the variance.",
+            f"transfer={self.transfer!r} takes off all directions with variance: "
+            f"rows like those fitted on become 0. The first of {values.shape[0]} holds "
+            f"the share {share:.3g} of the variance.",
             CollapseWarning,
         )
-
-
-def _diagonal_in(vectors, gains, null_gain, xp):
-    """U diag(gains) U^T + null_gain (I - U U^T) as a map, with few columns."""
-    d, k = vectors.shape
-    base = null_gain if k < d else _commonest(to_numpy(gains))
-    differ = np.flatnonzero(to_numpy(gains) != base)
-    if len(differ) < k:
-        index = as_like(differ, vectors)
-        vectors, gains = xp.take(vectors, index, axis=1), xp.take(gains, index)
-    rest = None
-    if base:
-        rest = xp.full((d,), base, dtype=gains.dtype, device=device_of(gains))
-    left = vectors * (gains - base)
-    return LinearMap(left, xp.matrix_transpose(vectors), rest).cheapest(xp)
-
-
-def _commonest(gains):
-    """Gain of more than half of the directions, or 0."""
-    middle = float(np.median(gains)) if len(gains) else 0.0
-    return middle if 2 * np.sum(gains == middle) > len(gains) else 0.0
-
-
-def _condition(values, gains, null_gain, xp):
-    """Largest rounding of an output, in units of rounding and of the largest output.
-
-    Squared, as the condition of what is inverted.
-    """
-    sizes = xp.abs(gains) * xp.sqrt(values)
-    largest = float(xp.max(sizes)) if values.shape[0] else 0.0
-    if not largest:
-        return 1.0
-    gain = max(float(xp.max(xp.abs(gains))), abs(null_gain))
-    return max(1.0, float(values[0]) * (gain / largest) ** 2)
