@@ -91,6 +91,9 @@ class FactoredMoments(DerivedMoments):
         return orthogonal_rows(xp.concat([self._rows, between]), self.solver, xp)
 
     def _traces(self, which="within"):
+        return self._cached(("traces", which), lambda: self._compute_traces(which))
+
+    def _compute_traces(self, which):
         rows = self._factor(which)
         xp = namespace(rows)
         trace = float(xp.sum(rows * rows)) / self.n_samples_
