@@ -125,6 +125,48 @@ def whitening(n, d, n_classes, repeats):
     yield "whitening", "extra memory, result not counted", peak - kept, "MiB", "", ""
 
 
+def few_rows(n, d, n_classes, repeats):
+    """Far fewer rows than features: n / 200 rows of 40 d, 500 x 20,480 by default."""
+    X, _ = make_rows(max(n // 200, 20), 40 * d, n_classes)
+    wide = X.astype(float)
+    rival = PCA(whiten=True, svd_solver="full")
+    out, turned = np.empty((len(X), len(X))), np.empty_like(wide)
+
+    def products():
+        np.matmul(wide, wide.T, out=out)
+        np.matmul(out, wide, out=turned)
+
+    gram = SpectralWhitener("pca", solver="gram")
+    svd = SpectralWhitener("pca", solver="svd")
+    zca = SpectralWhitener(solver="gram", shrinkage="oas")
+    times = best_times(
+        {
+            "products": products,
+            "PCA": lambda: rival.fit_transform(wide),
+            "gram": lambda: gram.fit(wide).transform(wide),
+            "svd": lambda: svd.fit(wide).transform(wide),
+            "zca": lambda: zca.fit(wide).transform(wide),
+        },
+        min(repeats, 3),
+    )
+    theirs, ours = rival.fit_transform(wide), gram.fit_transform(wide)
+    np.testing.assert_allclose(
+        np.abs(ours[:, :5]) * (1 - 1 / len(X)) ** 0.5, np.abs(theirs[:, :5]), atol=1e-6
+    )
+    work = "few rows"
+    size = f"{len(X)} x {X.shape[1]}"
+    yield _floor(work, f"X @ X.T and a turn, float64, {size}", times["products"])
+    yield _floor(work, "PCA(whiten=True), full, float64", times["PCA"])
+    for name, what in (
+        ("gram", "SpectralWhitener('pca'), gram"),
+        ("svd", "the same, svd"),
+        ("zca", "zca with OAS shrinkage, gram"),
+    ):
+        yield _ratio(work, what, times[name], "PCA", times["PCA"])
+    peak, kept = peak_extra(lambda: zca.fit(wide).transform(wide))
+    yield work, "extra memory, result not counted", peak - kept, "MiB", "", ""
+
+
 def neco(n, d, n_classes, repeats):
     """Scoring against the one projection that it needs."""
     X, y = make_rows(n, d, n_classes)
@@ -253,4 +295,4 @@ _MOMENT_METRICS = [
     "gof_off_diagonal",
 ]
 
-CASES = (moments, whitening, mahalanobis, neco, growth, imports)
+CASES = (moments, whitening, few_rows, mahalanobis, neco, growth, imports)

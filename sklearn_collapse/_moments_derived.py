@@ -203,6 +203,11 @@ class DerivedMoments:
         covariance = self._covariance(which, shrinkage)
         return xp.matmul(xp.matrix_transpose(matrix), xp.matmul(covariance, matrix))
 
+    def _variances(self, which="within"):
+        """Variances of the columns (normaliser n)."""
+        covariance = self._covariance(which)
+        return namespace(covariance).linalg.diagonal(covariance)
+
     def _traces(self, which="within"):
         """Trace of a covariance (normaliser n), and that of its square.
 
@@ -268,8 +273,7 @@ class DerivedMoments:
     def _mean_square(self):
         """Mean of x_j^2 over the rows."""
         xp = namespace(self.means_)
-        square = xp.linalg.diagonal(self.scatter_) / self.n_samples_
-        return square + xp.matmul(self._shares(), self.means_**2)
+        return self._variances() + xp.matmul(self._shares(), self.means_**2)
 
     def _rounding(self, squared_vectors, mean_square):
         xp = namespace(mean_square)

@@ -6,7 +6,11 @@ cannot be continued or merged.
 
 import numpy as np
 
-from sklearn_collapse._linalg._factor import orthogonal_rows, spectrum_of_rows
+from sklearn_collapse._linalg._factor import (
+    directions,
+    orthogonal_rows,
+    spectrum_of_rows,
+)
 from sklearn_collapse._linalg._moments import Moments, NonFiniteError, class_means
 from sklearn_collapse._linalg._spectrum import Spectrum
 from sklearn_collapse._moments_derived import DerivedMoments
@@ -59,49 +63,45 @@ class FactoredMoments(DerivedMoments):
             means, centred = _centred(rows, codes, len(counts), weights)
         except NonFiniteError:
             raise_nonfinite(X)
-        lengths, vectors = orthogonal_rows(centred, solver, rows.xp)
-        self._lengths: Array = rows.home(lengths)
-        self._vectors: Array = rows.home(vectors)
+        self._rows: Array = rows.home(orthogonal_rows(centred, solver, rows.xp))
         self._moments = Moments(counts, rows.home(means), None, None, None)
 
     @property
     def scatter_(self):
         """Pooled within-class scatter: made when it is asked for, and not kept."""
-        xp = namespace(self._vectors)
-        rows = self._lengths[:, None] * xp.matrix_transpose(self._vectors)
-        return xp.matmul(xp.matrix_transpose(rows), rows)
+        xp = namespace(self._rows)
+        return xp.matmul(xp.matrix_transpose(self._rows), self._rows)
 
     def _gathered(self):
         return self._moments
 
-    def _mean_square(self):
-        xp = namespace(self._vectors)
-        square = xp.matmul(self._vectors**2, self._lengths**2) / self.n_samples_
-        return square + xp.matmul(self._shares(), self.means_**2)
+    def _variances(self, which="within"):
+        rows = self._factor(which)
+        return namespace(rows).sum(rows * rows, axis=0) / self.n_samples_
 
-    def _orthogonal(self, which):
-        """Lengths and directions of rows whose Gram matrix is n times a covariance."""
+    def _factor(self, which):
+        """Orthogonal rows whose Gram matrix is n times a covariance."""
         if which == "within" or len(self._labels) == 1:
-            return self._lengths, self._vectors
+            return self._rows
         return self._cached(("rows", which), self._total_rows)
 
     def _total_rows(self):
-        xp = namespace(self._vectors)
-        within = self._lengths[:, None] * xp.matrix_transpose(self._vectors)
+        xp = namespace(self._rows)
         between = self._between_root() * self.n_samples_**0.5
-        return orthogonal_rows(xp.concat([within, between]), self.solver, xp)
+        return orthogonal_rows(xp.concat([self._rows, between]), self.solver, xp)
 
     def _traces(self, which="within"):
-        values = self._orthogonal(which)[0] ** 2 / self.n_samples_
-        xp = namespace(values)
-        trace = float(xp.sum(values))
-        unit = values / trace if trace else values
-        return trace, float(xp.sum(unit**2))
+        rows = self._factor(which)
+        xp = namespace(rows)
+        trace = float(xp.sum(rows * rows)) / self.n_samples_
+        if not trace:
+            return 0.0, 0.0
+        products = xp.matmul(rows, xp.matrix_transpose(rows)) / self.n_samples_ / trace
+        return trace, float(xp.sum(products * products))
 
     def _gram(self, matrix, which="within", shrinkage=0.0):
         xp = namespace(matrix)
-        lengths, vectors = self._orthogonal(which)
-        rows = xp.matmul(xp.matrix_transpose(vectors), matrix) * lengths[:, None]
+        rows = xp.matmul(self._factor(which), matrix)
         found = xp.matmul(xp.matrix_transpose(rows), rows) / self.n_samples_
         if not shrinkage:
             return found
@@ -113,7 +113,7 @@ class FactoredMoments(DerivedMoments):
         return shrinkage * self._traces(which)[0] / self.means_.shape[1]
 
     def _decompose(self, which, shrinkage, rank_tol):
-        lengths, vectors = self._orthogonal(which)
+        lengths, vectors = directions(self._factor(which), namespace(self._rows))
         rest = self._level(which, shrinkage) if shrinkage else 0.0
         values = (1 - shrinkage) * lengths**2 / self.n_samples_ + rest
         return self._decided(values, vectors, rest, self._noise, rank_tol)
@@ -130,13 +130,12 @@ class FactoredMoments(DerivedMoments):
                 f"solver={self.solver!r} cannot have them. Use solver='eigh', no "
                 f"shrinkage, or a method that whitens the covariance."
             )
-        lengths, vectors = self._orthogonal(which)
-        xp = namespace(vectors)
-        variances = xp.matmul(vectors**2, lengths**2) / self.n_samples_
+        rows = self._factor(which)
+        xp = namespace(rows)
         mean_square = self._mean_square()
-        inverse, deviations = self._column_scales(variances, mean_square)
-        rows = lengths[:, None] * xp.matrix_transpose(vectors) * xp.sqrt(inverse)
-        lengths, vectors = orthogonal_rows(rows, self.solver, xp)
+        inverse, deviations = self._column_scales(self._variances(which), mean_square)
+        rows = orthogonal_rows(rows * xp.sqrt(inverse), self.solver, xp)
+        lengths, vectors = directions(rows, xp)
         spectrum = self._decided(
             lengths**2 / self.n_samples_,
             vectors,

@@ -4,9 +4,11 @@ import importlib.util
 import warnings
 from collections import Counter
 
+import numpy as np
 import pytest
 import sklearn
 from sklearn.base import BaseEstimator
+from sklearn.covariance import ShrunkCovariance
 from sklearn.utils.estimator_checks import check_estimator
 
 from sklearn_collapse.collapse import NeuralCollapseScorer
@@ -15,7 +17,11 @@ from sklearn_collapse.metrics import CollapseWarning
 from sklearn_collapse.ood import LogitDetector, MahalanobisDetector, NECODetector
 from sklearn_collapse.utils import all_estimators
 from sklearn_collapse.utils import estimator_checks as ours
-from sklearn_collapse.whitening import ClassSubspaceProjector, SpectralWhitener
+from sklearn_collapse.whitening import (
+    ClassSubspaceProjector,
+    SpectralTransformer,
+    SpectralWhitener,
+)
 
 INSTANCES = [
     NeuralCollapseScorer(),
@@ -43,6 +49,13 @@ INSTANCES = [
     SpectralWhitener("pca_cor", shrinkage=0.1),
     SpectralWhitener(solver="gram", shrinkage=0.1, scatter="within"),
     SpectralWhitener("pca", solver="svd"),
+    SpectralWhitener(covariance=ShrunkCovariance(), scatter="within"),
+    SpectralTransformer(),
+    SpectralTransformer("soft", epsilon=0.1, scatter="within", ddof=1),
+    SpectralTransformer("band", band=(0, 0.9)),
+    SpectralTransformer("drop_top", n_components=0.99),
+    SpectralTransformer("direct_pred", solver="gram"),
+    SpectralTransformer(np.log1p, solver="svd"),
     ClassSubspaceProjector(),
     ClassSubspaceProjector(n_components=0.9),
     ClassSubspaceProjector("within"),

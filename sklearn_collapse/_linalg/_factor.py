@@ -1,7 +1,7 @@
 """Spectra of a covariance that is never formed: S = F^T F with few rows F.
 
 For fewer rows than features. "svd" decomposes the rows themselves; "gram" the small
-matrix of their products, which is faster and then corrected to the same result.
+matrix of their products, by matrix products alone where those have digits enough.
 """
 
 import math
@@ -10,8 +10,8 @@ from sklearn_collapse._linalg._spectrum import Spectrum
 from sklearn_collapse.utils._arrays import device_of
 from sklearn_collapse.utils._decompositions import eigh, svd
 
-# Cosine between directions of rows that nobody sees.
-_ORTHOGONAL = 1e-11
+# Cosine between directions of rows, before it is squared, that is left to correction.
+_NEARLY_ORTHOGONAL = 1e-5
 
 
 def orthogonal_rows(rows, solver, xp):
@@ -26,35 +26,45 @@ def orthogonal_rows(rows, solver, xp):
 
     Returns
     -------
-    lengths : array of shape (k,)
-        Lengths of the rows, descending; k = min(m, d), or fewer where the rest is
-        rounding.
-    vectors : array of shape (d, k)
-        Their directions, orthonormal columns.
+    array of shape (k, d)
+        F without rows that are rounding: k <= min(m, d). With "gram" short rows are
+        orthogonal up to the rounding of the longest; F^T F is right all the same.
     """
-    if solver == "svd":
-        _, lengths, right = svd(rows)
-        return lengths, xp.matrix_transpose(right)
+    if solver == "gram":
+        found = _turned(rows, xp)
+        if found is not None:
+            return found
+    _, lengths, right = svd(rows)
+    eps = float(xp.finfo(lengths.dtype).eps)
+    k = _count(lengths > max(rows.shape) * eps * lengths[0], xp)
+    return lengths[:k, None] * right[:k, :]
+
+
+def directions(rows, xp):
+    """Lengths of orthogonal rows and their directions, orthonormal columns (d, k)."""
+    lengths = xp.sqrt(xp.vecdot(rows, rows))
+    vectors = rows / lengths[:, None]
+    # One Newton step towards orthonormal rows.
+    products = xp.matmul(vectors, xp.matrix_transpose(vectors))
+    eye = xp.eye(rows.shape[0], dtype=rows.dtype, device=device_of(rows))
+    vectors = vectors - xp.matmul((products - eye) / 2, vectors)
+    return lengths, xp.matrix_transpose(vectors)
+
+
+def _turned(rows, xp):
+    """Rows turned by the eigenvectors of their products; None if those lack digits."""
     m, d = rows.shape
-    flipped = xp.matrix_transpose(rows)
-    if m >= d:
-        values, vectors = eigh(xp.matmul(flipped, rows))
-        values = xp.clip(xp.flip(values, axis=0), 0.0, None)
-        return xp.sqrt(values), xp.flip(vectors, axis=1)
-    values, turn = eigh(xp.matmul(rows, flipped))
-    turned = xp.matmul(flipped, xp.flip(turn, axis=1))
-    lengths = xp.sqrt(xp.sum(turned * turned, axis=0))
+    if m > d:
+        rows = xp.linalg.qr(rows)[1]
+    values, turn = eigh(xp.matmul(rows, xp.matrix_transpose(rows)))
     eps = float(xp.finfo(values.dtype).eps)
-    count = lengths > (max(10.0, math.sqrt(d)) * eps) ** 0.5 * lengths[0]
-    k = int(xp.sum(xp.astype(count, xp.int64)))
-    if k and eps * float(lengths[0] / lengths[k - 1]) ** 2 < _ORTHOGONAL:
-        return lengths[:k], turned[:, :k] / lengths[:k]
-    # Short rows carry the rounding of the longest: their parts along longer ones are
-    # taken off, longest first.
-    vectors, corner = xp.linalg.qr(turned)
-    lengths = xp.abs(xp.linalg.diagonal(corner))
-    order = xp.argsort(lengths, descending=True, stable=True)
-    return xp.take(lengths, order), xp.take(vectors, order, axis=1)
+    rounding = max(10.0, math.sqrt(d)) * eps * float(values[-1])
+    k = _count(values > rounding, xp)
+    start = values.shape[0] - k
+    if k and eps * float(values[-1] / values[start]) > _NEARLY_ORTHOGONAL:
+        return None
+    turn = xp.flip(turn[:, start:], axis=1)
+    return xp.matmul(xp.matrix_transpose(turn), rows)
 
 
 def spectrum_of_rows(values, vectors, rest, noise, product_eps, rank_tol, xp):
@@ -82,29 +92,36 @@ def spectrum_of_rows(values, vectors, rest, noise, product_eps, rank_tol, xp):
         counts, so does all else, and the rank is d.
     """
     d, k = vectors.shape
-    largest = float(values[0])
+    like = {"dtype": values.dtype, "device": device_of(values)}
+    largest = float(values[0]) if k else 0.0
     if rank_tol is not None:
-        limits = xp.full_like(values, rank_tol * largest)
+        limits = xp.full((k,), rank_tol * largest, **like)
         others = rank_tol * largest
     else:
         rounding = max(10.0, math.sqrt(d)) * product_eps * largest
         along = noise(vectors**2)
         limits = xp.clip(along, rounding, None)
-        everywhere = noise(xp.ones((d, 1), dtype=along.dtype, device=device_of(along)))
-        left = float(everywhere[0]) - float(xp.sum(along))
-        others = max(rounding, left / max(d - k, 1))
+        everywhere = float(noise(xp.ones((d, 1), **like))[0])
+        others = max(rounding, (everywhere - float(xp.sum(along))) / max(d - k, 1))
     full = k < d and rest > others
-    keep = xp.ones_like(values, dtype=xp.bool) if full else values > limits
-    kept = int(xp.sum(xp.astype(keep, xp.int64)))
+    keep = values > limits
+    if full:
+        keep = xp.ones_like(keep)
+    kept = _count(keep, xp)
     order = xp.argsort(xp.astype(~keep, xp.int8), stable=True)[:kept]
-    dropped = float(xp.sum(xp.where(keep, xp.zeros_like(limits), limits)))
-    floor = min(float(xp.min(limits)), others)
-    if kept < d and not full:
+    if kept == d or full:
+        floor = float(xp.min(xp.concat([limits, xp.full((1,), others, **like)])))
+    else:
+        dropped = float(xp.sum(xp.where(keep, xp.zeros_like(limits), limits)))
         floor = (dropped + (d - k) * others) / (d - kept)
-    tail = xp.full((d - kept,), rest, dtype=values.dtype, device=device_of(values))
+    tail = xp.full((d - kept,), rest, **like)
     return Spectrum(
         xp.concat([xp.take(values, order), tail]),
         xp.take(vectors, order, axis=1),
         d if full else kept,
         floor,
     )
+
+
+def _count(mask, xp):
+    return int(xp.sum(xp.astype(mask, xp.int64)))

@@ -19,13 +19,13 @@ from sklearn_collapse.metrics._ood import fpr_at_tpr, ood_table
 from sklearn_collapse.metrics._registry import METRICS, Metric
 from sklearn_collapse.metrics._scorers import get_scorer, get_scorer_names
 from sklearn_collapse.metrics._within import (
-    CollapseWarning,
     cdnv,
     fisher_ratio,
     nc1_pinv,
     nc1_trace_ratio,
     vci,
 )
+from sklearn_collapse.utils._warnings import CollapseWarning
 
 __all__ = [
     "METRICS",

@@ -11,8 +11,7 @@ from sklearn_collapse._linalg._frames import (
     unit_means,
 )
 from sklearn_collapse.metrics._geometry import geometry_of
-from sklearn_collapse.metrics._within import CollapseWarning
-from sklearn_collapse.utils._warnings import warn_caller
+from sklearn_collapse.utils._warnings import CollapseWarning, warn_caller
 
 
 def nc2_equinorm(X, y, *, sample_weight=None, class_weight=None):

@@ -5,11 +5,7 @@ import math
 from sklearn_collapse._linalg._frames import diagonal_mask, pair_distances
 from sklearn_collapse.metrics._geometry import geometry_of
 from sklearn_collapse.utils._decompositions import svdvals
-from sklearn_collapse.utils._warnings import warn_caller
-
-
-class CollapseWarning(UserWarning):
-    """A number is right by its definition and easily misread."""
+from sklearn_collapse.utils._warnings import CollapseWarning, warn_caller
 
 
 def nc1_pinv(X, y, *, sample_weight=None, class_weight=None):

@@ -17,6 +17,10 @@ _INSIDE = (
 )
 
 
+class CollapseWarning(UserWarning):
+    """A result is right by its definition and easily misread."""
+
+
 def warn_caller(message, category=UserWarning):
     """Warn in the name of the caller of this package, however deep the call is."""
     frame, level = inspect.currentframe(), 1

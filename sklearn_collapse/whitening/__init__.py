@@ -2,5 +2,6 @@
 
 from sklearn_collapse.whitening._class_subspace import ClassSubspaceProjector
 from sklearn_collapse.whitening._spectral import SpectralWhitener
+from sklearn_collapse.whitening._transformer import SpectralTransformer
 
-__all__ = ["ClassSubspaceProjector", "SpectralWhitener"]
+__all__ = ["ClassSubspaceProjector", "SpectralTransformer", "SpectralWhitener"]

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_collapse._base import MomentsEstimator
 from sklearn_collapse._linalg._rows import LinearMap, affine_rows
 from sklearn_collapse.utils._arrays import Rows
+from sklearn_collapse.utils._available import available_unless
 
 # Largest error of an output, in its standard deviations, that float32 products may
 # cause; beyond it rows are worked on in float64.
@@ -68,6 +69,7 @@ class LinearTransformer(
         forward = self._fitted().forward
         return affine_rows(rows, forward, centre=self.mean_, wide=wide)
 
+    @available_unless(lambda self: self._lost())
     def inverse_transform(self, X):
         """Bring transformed rows back to features.
 
@@ -81,7 +83,7 @@ class LinearTransformer(
         array of shape (n, d)
             Features; directions that were left out are at their mean.
         """
-        backward = self._invertible()
+        backward = self._fitted().backward
         X = self._validate_outputs(X, backward.left.shape[0])
         rows, wide = self._rows(X)
         return affine_rows(rows, backward, offset=self.mean_, wide=wide)
@@ -114,9 +116,9 @@ class LinearTransformer(
     def _n_features_out(self):
         return self._fitted().forward.width
 
-    def _invertible(self):
-        """Return the map back; raises where there is none."""
-        return self._fitted().backward
+    def _lost(self):
+        """Why there is no way back, or nothing."""
+        return ""
 
     def _rows(self, X):
         """Rows to be mapped, and whether float32 products lack digits for it."""

@@ -1,7 +1,7 @@
 """Projection onto the directions that class means span, or onto all others."""
 
 import math
-from numbers import Integral
+from numbers import Integral, Real
 from typing import NamedTuple
 
 from sklearn_collapse._base import LabelledMomentsEstimator
@@ -12,9 +12,8 @@ from sklearn_collapse._linalg._subspace import projection
 from sklearn_collapse._linalg._whitening import same_signs
 from sklearn_collapse.metrics._geometry import ClassGeometry
 from sklearn_collapse.utils._arrays import Array, namespace
-from sklearn_collapse.utils._sklearn_private import StrOptions, fit_context
+from sklearn_collapse.utils._sklearn_private import Interval, StrOptions, fit_context
 from sklearn_collapse.whitening._base import LinearTransformer
-from sklearn_collapse.whitening._solver import SpectralEstimator
 
 
 class _Fitted(NamedTuple):
@@ -135,7 +134,11 @@ class ClassSubspaceProjector(LinearTransformer, LabelledMomentsEstimator):
 
     _parameter_constraints: dict = {
         "keep": [StrOptions({"between", "within"})],
-        "n_components": SpectralEstimator._parameter_constraints["n_components"],
+        "n_components": [
+            None,
+            Interval(Integral, 1, None, closed="left"),
+            Interval(Real, 0, 1, closed="neither"),
+        ],
         "device": [str],
     }
 

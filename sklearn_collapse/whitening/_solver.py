@@ -7,10 +7,9 @@ exists then, but all rows are needed at once, so there are no moments to continu
 
 from numbers import Integral, Real
 
-from sklearn.utils.metaestimators import available_if
-
-from sklearn_collapse._components import count_components
+from sklearn_collapse._components import RULES, count_components
 from sklearn_collapse._moments_factored import FactoredMoments
+from sklearn_collapse.utils._available import available_unless
 from sklearn_collapse.utils._sklearn_private import Interval, StrOptions, fit_context
 from sklearn_collapse.whitening._base import LinearTransformer
 
@@ -18,13 +17,13 @@ from sklearn_collapse.whitening._base import LinearTransformer
 _MANY_FEATURES = 1024
 
 
-def _streams(estimator):
+def _not_streaming(estimator):
     if reason := estimator._needs_all_rows():
-        raise AttributeError(
+        return (
             f"partial_fit and fit_moments are not available with {reason}, which needs "
             f"all rows at once. Use fit, or solver='eigh' without covariance=."
         )
-    return True
+    return ""
 
 
 class SpectralEstimator(LinearTransformer):
@@ -40,6 +39,7 @@ class SpectralEstimator(LinearTransformer):
             None,
             Interval(Integral, 1, None, closed="left"),
             Interval(Real, 0, 1, closed="neither"),
+            StrOptions(set(RULES)),
         ],
         "scatter": [StrOptions({"total", "within"})],
         "ddof": [Interval(Real, 0, None, closed="left")],
@@ -71,7 +71,7 @@ class SpectralEstimator(LinearTransformer):
         """
         return self._fit_rows(X, y, sample_weight)
 
-    @available_if(_streams)
+    @available_unless(_not_streaming)
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y=None, sample_weight=None):
         """Add rows to the moments; not with a solver that needs all rows.
@@ -92,13 +92,14 @@ class SpectralEstimator(LinearTransformer):
         """
         if hasattr(self, "_of_rows"):
             raise ValueError(
-                "This fit decomposed the rows themselves, as solver='auto' does when "
-                "there are far fewer rows than features: there are no moments to add "
-                "to. Fit with solver='eigh' to continue with partial_fit."
+                "The fit before this needed all rows at once, as it does with "
+                "covariance=, or with solver='auto' where there are far fewer rows "
+                "than features: there are no moments to add to. Fit with "
+                "covariance=None and solver='eigh' to continue with partial_fit."
             )
         return self._add_rows(X, y, sample_weight)
 
-    @available_if(_streams)
+    @available_unless(_not_streaming)
     def fit_moments(self, moments):
         """Fit from moments that were gathered elsewhere.
 
@@ -176,10 +177,11 @@ class SpectralEstimator(LinearTransformer):
     def _learn_from_rows(self, X, y, weights):
         self._fitted()  # raises if the parameters ask for what there is not
 
-    def _count(self, spectrum, deviations=None, *, all_count=False):
+    def _count(self, spectrum, deviations=None, *, all_count=False, plain=None):
         """Number of directions to keep.
 
-        ``all_count`` says that directions without variance are kept as well.
+        ``all_count`` says that directions without variance are kept as well; ``plain``
+        is the spectrum without shrinkage, if there is some.
         """
         wanted, rank = self.n_components, spectrum.rank
         d = spectrum.values.shape[0]
@@ -197,10 +199,16 @@ class SpectralEstimator(LinearTransformer):
                 f"{self.scatter} covariance of {d} features. Keep at most {rank} "
                 f"directions, or pass n_components=None for all that there are."
             )
-        k = rank
-        if wanted is not None and rank:
-            k = count_components(self._statistics, spectrum, wanted, deviations)
-        return k
+        if wanted is None or not rank:
+            return rank
+        return count_components(
+            self._statistics,
+            spectrum,
+            wanted,
+            deviations,
+            scatter=self.scatter,
+            plain=plain,
+        )
 
     def _without_direction(self):
         """What to do where the covariance is zero."""

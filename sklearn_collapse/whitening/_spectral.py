@@ -8,7 +8,8 @@ from sklearn_collapse._linalg._spectrum import floored_inverse
 from sklearn_collapse._linalg._whitening import METHODS, whitening
 from sklearn_collapse._shrinkage import SHRINKAGE, ShrinkageMixin
 from sklearn_collapse.utils._arrays import Array, namespace
-from sklearn_collapse.utils._sklearn_private import Interval, StrOptions
+from sklearn_collapse.utils._sklearn_private import HasMethods, Interval, StrOptions
+from sklearn_collapse.whitening._estimated import estimate
 from sklearn_collapse.whitening._likelihood import WhitenedLikelihood
 from sklearn_collapse.whitening._solver import SpectralEstimator
 
@@ -41,10 +42,16 @@ class SpectralWhitener(WhitenedLikelihood, ShrinkageMixin, SpectralEstimator):
         give d columns under the names of the input. "pca" and "pca_cor" give the
         principal components of the covariance or of the correlations, "cholesky" a
         triangular map, whose k-th column looks at no feature before the k-th.
-    n_components : int, float or None, default=None
+    n_components : int, float, str or None, default=None
         Leading directions that are kept: a number, at most the rank; the fewest with
-        a share of the variance in (0, 1); or all. With "zca" and "zca_cor" the output
-        still has d columns.
+        a share of the variance in (0, 1); or all. Or what a rule makes of the
+        eigenvalues: "mle" [6]_, "gavish-donoho" [7]_, "marchenko-pastur" [8]_, see
+        Notes. With "zca" and "zca_cor" the output still has d columns.
+    covariance : estimator object, default=None
+        A covariance estimator, such as ``sklearn.covariance.MinCovDet()``: a clone is
+        fitted on the rows (about their class means with ``scatter="within"``), in
+        ``fit`` alone, and its ``covariance_`` is whitened. With ``scatter="total"``
+        rows are centred at its ``location_``.
     shrinkage : {None, "oas", "ledoit_wolf"} or float, default=None
         Share of (tr S / d) I in the covariance: a number in [0, 1], or the estimate of
         Chen et al. or of Ledoit and Wolf. The latter needs rows: ``fit`` alone.
@@ -74,7 +81,7 @@ class SpectralWhitener(WhitenedLikelihood, ShrinkageMixin, SpectralEstimator):
     Attributes
     ----------
     mean_ : array of shape (d,)
-        Mean of all rows.
+        Mean of all rows, or the location that ``covariance`` has found.
     eigenvalues_ : array of shape (`rank_`,)
         Eigenvalues that count, descending, of the shrunk covariance or, for
         "zca_cor" and "pca_cor", of its correlations.
@@ -94,8 +101,10 @@ class SpectralWhitener(WhitenedLikelihood, ShrinkageMixin, SpectralEstimator):
         Share of the identity that was used.
     floor_ : float
         Absolute floor of the eigenvalues; 0 if there is none.
+    covariance_estimator_ : estimator object
+        The fitted clone of ``covariance``, if there is one.
     moments_ : ClassMoments
-        Fitted state; absent with the solvers "svd" and "gram".
+        Fitted state; absent with ``covariance`` and the solvers "svd" and "gram".
     solver_ : {"eigh", "svd", "gram"}
         Solver that was used.
     device_ : str
@@ -127,6 +136,19 @@ class SpectralWhitener(WhitenedLikelihood, ShrinkageMixin, SpectralEstimator):
     Columns that are constant map to 0. Signs of components are such that the entry of
     largest size of each eigenvector is positive.
 
+    `score_samples` is the log-density of the white row under the standard normal law
+    [5]_: -(r ln(2 pi) + ||w||^2) / 2, r the number of directions that are kept. The
+    mean of ||w||^2 over the rows that were fitted on is r (n - ddof) / n.
+
+    The rules ask where noise begins. "mle" is the most probable number of directions
+    over isotropic noise, as in scikit-learn's PCA, but in the space of those that
+    count. "gavish-donoho" keeps singular values above omega times their median, the
+    threshold of least error, and "marchenko-pastur" eigenvalues above the upper edge
+    of the law of white noise, whose level comes from their median. They judge the
+    covariance before shrinkage, with n - 1 rows (n - C within classes), and keep one
+    direction, with a warning, where none stands out. Real features, whose tail is no
+    white noise, often get most of their directions kept.
+
     float32 rows are mapped in float32, unless the covariance is so ill-conditioned
     that this would show in the fourth digit.
 
@@ -141,6 +163,13 @@ class SpectralWhitener(WhitenedLikelihood, ShrinkageMixin, SpectralEstimator):
        Algorithms for MMSE Covariance Estimation". IEEE Trans. Signal Processing 58.
     .. [4] Ledoit, O., Wolf, M. (2004). "A Well-Conditioned Estimator for
        Large-Dimensional Covariance Matrices". J. Multivariate Analysis 88.
+    .. [5] Betser, R., Levi, M. Y., Gilboa, G. (2025). "Whitened CLIP as a Likelihood
+       Surrogate of Images and Captions". ICML.
+    .. [6] Minka, T. P. (2000). "Automatic Choice of Dimensionality for PCA". NIPS.
+    .. [7] Gavish, M., Donoho, D. L. (2014). "The Optimal Hard Threshold for Singular
+       Values is 4/sqrt(3)". IEEE Trans. Information Theory 60.
+    .. [8] Marchenko, V. A., Pastur, L. A. (1967). "Distribution of Eigenvalues for
+       Some Sets of Random Matrices". Mathematics of the USSR-Sbornik 1.
 
     Examples
     --------
@@ -161,11 +190,16 @@ class SpectralWhitener(WhitenedLikelihood, ShrinkageMixin, SpectralEstimator):
     _parameter_constraints: dict = {
         **SpectralEstimator._parameter_constraints,
         "method": [StrOptions(set(METHODS))],
+        "covariance": [None, HasMethods(["fit"])],
         "shrinkage": SHRINKAGE,
         "floor": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="both")],
     }
 
-    _left_by_fit = (*SpectralEstimator._left_by_fit, "_fourth")
+    _left_by_fit = (
+        *SpectralEstimator._left_by_fit,
+        "_fourth",
+        "covariance_estimator_",
+    )
     _void_after_update = ("_fourth",)
 
     def __init__(
@@ -173,6 +207,7 @@ class SpectralWhitener(WhitenedLikelihood, ShrinkageMixin, SpectralEstimator):
         method="zca",
         *,
         n_components=None,
+        covariance=None,
         shrinkage=None,
         scatter="total",
         ddof=0,
@@ -183,6 +218,7 @@ class SpectralWhitener(WhitenedLikelihood, ShrinkageMixin, SpectralEstimator):
     ):
         self.method = method
         self.n_components = n_components
+        self.covariance = covariance
         self.shrinkage = shrinkage
         self.scatter = scatter
         self.ddof = ddof
@@ -232,6 +268,27 @@ class SpectralWhitener(WhitenedLikelihood, ShrinkageMixin, SpectralEstimator):
         everything = self.shrinkage is not None or self.floor != 0
         return self._keeps_columns or not everything or self.n_components is not None
 
+    def _needs_all_rows(self):
+        if self.covariance is not None:
+            return f"covariance={type(self.covariance).__name__}"
+        return super()._needs_all_rows()
+
+    def _gather(self, X, y, weights):
+        if self.covariance is None:
+            super()._gather(X, y, weights)
+            return
+        for name, without in (("shrinkage", None), ("ddof", 0), ("solver", "eigh")):
+            value = getattr(self, name)
+            if value not in (without, "auto"):
+                raise ValueError(
+                    f"{name}={value!r} has no meaning beside covariance="
+                    f"{type(self.covariance).__name__}, whose estimate is taken as it "
+                    f"is. Leave {name} at its default."
+                )
+        self.covariance_estimator_, self._of_rows = estimate(
+            self.covariance, X, y, weights, self.device
+        )
+
     def _learn_from_rows(self, X, y, weights):
         self._learn_fourth(X, y, weights, **{self.scatter: True})
         super()._learn_from_rows(X, y, weights)
@@ -240,21 +297,20 @@ class SpectralWhitener(WhitenedLikelihood, ShrinkageMixin, SpectralEstimator):
         moments = self._statistics
         xp = namespace(moments.means_)
         share = self._intensity(self.scatter)
-        arguments = (self.scatter, share, self.rank_tol)
-        deviations, scale = None, self._scale
-        if self.method.endswith("_cor"):
-            spectrum, deviations = moments._correlations(*arguments)
-        else:
-            spectrum = moments._spectrum(*arguments)
+        scale = self._scale
+        spectrum, deviations = self._decomposed(share)
         level = moments._zero_level(spectrum)
         inverse, floor = floored_inverse(spectrum, self.floor, level=level, xp=xp)
-        k = self._count(spectrum, deviations, all_count=self.floor != 0)
+        plain = None
+        if share and isinstance(self.n_components, str):
+            plain = self._decomposed(0.0)[0]
+        k = self._count(spectrum, deviations, all_count=self.floor != 0, plain=plain)
         self._check_known(spectrum, k)
         if deviations is not None:
             deviations, scale = deviations * scale**0.5, 1.0
         roots = xp.sqrt(inverse[:k] / scale)
-        vectors = spectrum.vectors[:, :k]
-        known = vectors.shape[1]
+        known = min(k, spectrum.vectors.shape[1])
+        vectors = spectrum.vectors[:, :known]
         gram = None
         if self.floor == 0:
 
@@ -283,6 +339,13 @@ class SpectralWhitener(WhitenedLikelihood, ShrinkageMixin, SpectralEstimator):
             shrinkage=share,
             floor=scale * floor,
         )
+
+    def _decomposed(self, share):
+        """Spectrum that the method is about, and deviations of the columns."""
+        arguments = (self.scatter, share, self.rank_tol)
+        if self.method.endswith("_cor"):
+            return self._statistics._correlations(*arguments)
+        return self._statistics._spectrum(*arguments), None
 
 
 def _transposed(linear):

@@ -538,7 +538,7 @@ def test_components_of_rows_that_are_equal(method):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *[("n_components", v) for v in (0, -1, 0.0, 1.0, 1.5, "mle")],
+        *[("n_components", v) for v in (0, -1, 0.0, 1.0, 1.5, "most")],
         *[("shrinkage", v) for v in (-0.1, 1.1, "mcd")],
         *[("ddof", v) for v in (-1, None)],
         *[("floor", v) for v in (-1e-3, 2, None)],

@@ -1,0 +1,79 @@
+"""Moments with a covariance that another estimator has estimated."""
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.utils.validation import has_fit_parameter
+
+from sklearn_collapse.moments import ClassMoments
+from sklearn_collapse.utils._arrays import as_like, to_numpy
+from sklearn_collapse.utils._labels import encode_known
+
+
+def estimate(estimator, X, y, weights, device):
+    """Fit a copy of a covariance estimator and put its covariance into moments.
+
+    Parameters
+    ----------
+    estimator : estimator object
+        With ``covariance_`` after ``fit`` and perhaps ``location_``. It gets NumPy rows
+        in float64.
+    X : array of shape (n, d)
+    y : ndarray of shape (n,) or None
+        Labels, if the covariance is that about the class means.
+    weights : ndarray of shape (n,) or None
+    device : str
+        Where NumPy rows are worked on.
+
+    Returns
+    -------
+    fitted : estimator object
+    moments : ClassMoments
+        Those of the rows, but for the covariance. Of unlabelled rows the mean is the
+        location of the estimator, if it has one.
+    """
+    moments = ClassMoments(device=device).update(X, y, weights)
+    rows = to_numpy(X).astype(float)
+    if y is not None:
+        rows -= to_numpy(moments.means_)[encode_known(y, moments.classes_)]
+    fitted = clone(estimator)
+    options = {}
+    if weights is not None:
+        if has_fit_parameter(fitted, "sample_weight"):
+            options = {"sample_weight": weights}
+        elif np.all(weights == np.round(weights)):
+            rows = np.repeat(rows, weights.astype(int), axis=0)
+        else:
+            raise ValueError(
+                f"covariance={type(estimator).__name__} takes no sample_weight, so "
+                f"that frequencies must be whole numbers, got "
+                f"{weights[weights != np.round(weights)][0]}. Round them, or use "
+                f"covariance=None with shrinkage=."
+            )
+    fitted.fit(rows, None, **options)
+    name, d = type(estimator).__name__, rows.shape[1]
+    covariance = np.asarray(getattr(fitted, "covariance_", None), dtype=float)
+    if covariance.shape != (d, d) or not np.isfinite(covariance).all():
+        what = "not finite" if covariance.shape == (d, d) else "no such array"
+        raise ValueError(
+            f"covariance={name} must have a finite covariance_ of shape ({d}, {d}) "
+            f"after fit, got {what}. Pass a covariance estimator such as "
+            f"sklearn.covariance.LedoitWolf()."
+        )
+    location = getattr(fitted, "location_", None) if y is None else None
+    return fitted, _with_covariance(moments, covariance, location)
+
+
+def _with_covariance(moments, covariance, location):
+    """Copy of moments whose within-class covariance is another."""
+    found, old = moments.copy(), moments._gathered()
+    means = old.means
+    if location is not None:
+        means = as_like(np.asarray(location, dtype=float)[None, :], means, means.dtype)
+    covariance = (covariance + covariance.T) / 2
+    traces = old.counts * np.trace(covariance)
+    found._moments = old._replace(
+        means=means,
+        scatter=as_like(old.counts.sum() * covariance, means),
+        traces=as_like(traces, means),
+    )
+    return found
