@@ -64,3 +64,27 @@ def up_to_signs(a, like):
 def echelon_form(matrix, tolerance):
     """Position of the first entry of each row that is not zero."""
     return [int(np.flatnonzero(np.abs(row) > tolerance)[0]) for row in matrix]
+
+
+def between_directions(X, y, weights=None):
+    """Eigenvalues and eigenvectors of the covariance of the class means, descending."""
+    X, y = np.asarray(X, dtype=float), np.asarray(y)
+    weights = np.ones(len(X)) if weights is None else np.asarray(weights, dtype=float)
+    mean = sum(w * x for w, x in zip(weights, X, strict=True)) / weights.sum()
+    between = np.zeros((X.shape[1], X.shape[1]))
+    for c in np.unique(y[weights > 0]):
+        rows, w = X[y == c], weights[y == c]
+        gap = (w @ rows) / w.sum() - mean
+        between += w.sum() / weights.sum() * np.outer(gap, gap)
+    return (mean, *descending(between))
+
+
+def class_split(X, y, k, weights=None):
+    """Parts of centred rows in the k leading between-class directions and outside."""
+    mean, _, vectors = between_directions(X, y, weights)
+    inside, outside = [], []
+    for row in np.asarray(X, dtype=float) - mean:
+        along = sum((row @ v) * v for v in vectors[:, :k].T) if k else 0 * row
+        inside.append(along)
+        outside.append(row - along)
+    return np.array(inside), np.array(outside)

@@ -17,7 +17,11 @@ from sklearn_collapse.metrics import CollapseWarning
 from sklearn_collapse.ood import LogitDetector, MahalanobisDetector, NECODetector
 from sklearn_collapse.utils import all_estimators
 from sklearn_collapse.utils import estimator_checks as ours
-from sklearn_collapse.whitening import SpectralTransformer, SpectralWhitener
+from sklearn_collapse.whitening import (
+    ClassSubspaceProjector,
+    SpectralTransformer,
+    SpectralWhitener,
+)
 
 INSTANCES = [
     NeuralCollapseScorer(),
@@ -52,6 +56,10 @@ INSTANCES = [
     SpectralTransformer("drop_top", n_components=0.99),
     SpectralTransformer("direct_pred", solver="gram"),
     SpectralTransformer(np.log1p, solver="svd"),
+    ClassSubspaceProjector(),
+    ClassSubspaceProjector(n_components=0.9),
+    ClassSubspaceProjector("within"),
+    ClassSubspaceProjector("within", n_components=1),
 ]
 # Why a check of scikit-learn may be skipped: hardware or libraries that are not here.
 MAY_SKIP = {

@@ -1,14 +1,36 @@
-"""Share of each row's length that lies in a subspace."""
+"""Projections on a subspace, and the share of each row's length that lies in it."""
 
 import numpy as np
 
-from sklearn_collapse._linalg._rows import centring, map_rows
-from sklearn_collapse.utils._arrays import float_dtype
+from sklearn_collapse._linalg._rows import LinearMap, centring, map_rows
+from sklearn_collapse.utils._arrays import device_of, float_dtype
 from sklearn_collapse.utils._finite import raise_nonfinite
 
 # Rounding of the centre, in units of the scale and of a dtype's spacing, that is no
 # larger than the rounding of a product.
 _NEGLIGIBLE = 8.0
+
+
+def projection(vectors, *, complement, xp):
+    """Orthogonal projection on a subspace or on its complement.
+
+    Parameters
+    ----------
+    vectors : array of shape (d, k)
+        Orthonormal columns; none is the subspace {0}.
+    complement : bool
+        Whether the subspace is what is projected out.
+
+    Returns
+    -------
+    LinearMap
+        Of d to d columns.
+    """
+    back = xp.matrix_transpose(vectors)
+    if not complement:
+        return LinearMap(vectors, back).cheapest(xp)
+    ones = xp.ones((vectors.shape[0],), dtype=vectors.dtype, device=device_of(vectors))
+    return LinearMap(vectors, -back, ones).cheapest(xp)
 
 
 @np.errstate(over="ignore", invalid="ignore")

@@ -1,6 +1,7 @@
 """Whitening and spectral transforms of features."""
 
+from sklearn_collapse.whitening._class_subspace import ClassSubspaceProjector
 from sklearn_collapse.whitening._spectral import SpectralWhitener
 from sklearn_collapse.whitening._transformer import SpectralTransformer
 
-__all__ = ["SpectralTransformer", "SpectralWhitener"]
+__all__ = ["ClassSubspaceProjector", "SpectralTransformer", "SpectralWhitener"]
