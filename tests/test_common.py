@@ -15,7 +15,7 @@ from sklearn_collapse.metrics import CollapseWarning
 from sklearn_collapse.ood import LogitDetector, MahalanobisDetector, NECODetector
 from sklearn_collapse.utils import all_estimators
 from sklearn_collapse.utils import estimator_checks as ours
-from sklearn_collapse.whitening import SpectralWhitener
+from sklearn_collapse.whitening import IterNormWhitener, SpectralWhitener
 
 INSTANCES = [
     NeuralCollapseScorer(),
@@ -43,6 +43,9 @@ INSTANCES = [
     SpectralWhitener("pca_cor", shrinkage=0.1),
     SpectralWhitener(solver="gram", shrinkage=0.1, scatter="within"),
     SpectralWhitener("pca", solver="svd"),
+    IterNormWhitener(),
+    IterNormWhitener(2, n_groups=2, shrinkage="oas"),
+    IterNormWhitener(60, shrinkage="ledoit_wolf"),
 ]
 # Why a check of scikit-learn may be skipped: hardware or libraries that are not here.
 MAY_SKIP = {
