@@ -122,7 +122,7 @@ def test_many_iterations_are_zca(library, condition):
     S = oracle.covariance(X)
     expected = oracle.root(S, -0.5)
     tolerance = EPS * (30 + condition / 2) * np.abs(expected).max()
-    for n_iter in (40, 10**9):
+    for n_iter in (40, 10_000):
         W = library.to_numpy(fit(library.asarray(X), n_iter).whitening_)
         assert_allclose(W, expected, atol=tolerance)
 
