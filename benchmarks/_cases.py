@@ -10,7 +10,7 @@ from benchmarks._measure import best_times, peak_extra
 from sklearn_collapse import ClassMoments, LinearHead
 from sklearn_collapse.collapse import NeuralCollapseScorer
 from sklearn_collapse.ood import MahalanobisDetector, NECODetector
-from sklearn_collapse.whitening import SpectralWhitener
+from sklearn_collapse.whitening import IterNormWhitener, SpectralWhitener
 
 
 def make_rows(n, d, n_classes, seed=0):
@@ -167,6 +167,73 @@ def few_rows(n, d, n_classes, repeats):
     yield work, "extra memory, result not counted", peak - kept, "MiB", "", ""
 
 
+def iternorm(n, d, n_classes, repeats):
+    """Iterations against their products alone, and against an eigendecomposition."""
+    X, _ = make_rows(n, d, n_classes)
+    moments = ClassMoments.from_arrays(X)
+    covariance = moments.total_covariance()
+    unit = covariance / np.trace(covariance)
+    n_iter, eye = 5, np.eye(d)
+    n_products = 3 * n_iter - 3  # Z_0 is the identity, and the last Y is not needed
+
+    def chain():
+        product = unit
+        for _ in range(n_products):
+            product = np.matmul(unit, product)
+        return product
+
+    def recursion():
+        P = eye
+        for _ in range(n_iter):
+            P = 1.5 * P - 0.5 * P @ P @ P @ unit
+        return P / np.trace(covariance) ** 0.5
+
+    def fitted(**options):
+        return IterNormWhitener(n_iter, **options).fit_moments(moments)
+
+    times = best_times(
+        {
+            "chain": chain,
+            "eigh": lambda: np.linalg.eigh(covariance),
+            "recursion": recursion,
+            "ours": lambda: fitted()._fitted(),
+            "groups": lambda: fitted(n_groups=8)._fitted(),
+            "ZCA": lambda: SpectralWhitener().fit_moments(moments).whitening_,
+        },
+        repeats,
+    )
+    np.testing.assert_allclose(fitted().whitening_, recursion(), atol=1e-9)
+    floor = times["chain"]
+    yield _floor("IterNorm", f"{n_products} products, float64", floor)
+    for name, what in (
+        ("ours", f"fit_moments, {n_iter} iterations"),
+        ("groups", "the same, 8 groups"),
+        ("recursion", "published recursion"),
+        ("eigh", "eigh of the covariance"),
+        ("ZCA", "SpectralWhitener, fit_moments"),
+    ):
+        yield _ratio("IterNorm", what, times[name], "products", floor)
+    times = best_times(
+        {
+            "ZCA": lambda: SpectralWhitener().fit(X).transform(X),
+            "ours": lambda: IterNormWhitener(n_iter).fit(X).transform(X),
+            "groups": lambda: IterNormWhitener(n_iter, n_groups=8).fit(X).transform(X),
+        },
+        repeats,
+    )
+    yield _floor("IterNorm", "SpectralWhitener, fit and transform", times["ZCA"])
+    for name, what in (("ours", "fit and transform"), ("groups", "the same, 8 groups")):
+        yield _ratio("IterNorm", what, times[name], "ZCA", times["ZCA"])
+    rows = {groups: fitted(n_groups=groups) for groups in (1, 8, 64)}
+    times = best_times(
+        {groups: (lambda w=w: w.transform(X)) for groups, w in rows.items()}, repeats
+    )
+    yield _floor("IterNorm", "transform", times[1])
+    for groups in (8, 64):
+        what = f"transform, {groups} groups"
+        yield _ratio("IterNorm", what, times[groups], "one group", times[1])
+
+
 def neco(n, d, n_classes, repeats):
     """Scoring against the one projection that it needs."""
     X, y = make_rows(n, d, n_classes)
@@ -295,4 +362,4 @@ _MOMENT_METRICS = [
     "gof_off_diagonal",
 ]
 
-CASES = (moments, whitening, few_rows, mahalanobis, neco, growth, imports)
+CASES = (moments, whitening, few_rows, iternorm, mahalanobis, neco, growth, imports)

@@ -4,6 +4,9 @@ import os
 
 # scikit-learn's array checks skip silently unless this is set before SciPy loads.
 os.environ["SCIPY_ARRAY_API"] = "1"
+# Workers share the cores already: threads of BLAS on top of them take turns.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import importlib.util
 

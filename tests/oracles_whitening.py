@@ -88,3 +88,34 @@ def class_split(X, y, k, weights=None):
         inside.append(along)
         outside.append(row - along)
     return np.array(inside), np.array(outside)
+
+
+def newton_factor(x, n_iter):
+    """p_T of iterative normalization for eigenvalues x of a matrix of trace 1."""
+    p = np.ones_like(x)
+    for _ in range(n_iter):
+        p = 1.5 * p - 0.5 * p**3 * x
+    return p
+
+
+def iternorm(matrix, n_iter, n_groups=1):
+    """W of iterative normalization by the eigenvalues of each group of columns."""
+    W = np.zeros_like(matrix)
+    for group in np.array_split(np.arange(len(matrix)), n_groups):
+        block = matrix[np.ix_(group, group)]
+        trace = np.trace(block)
+        if trace == 0:
+            continue
+        x, U = np.linalg.eigh(block / trace)
+        W[np.ix_(group, group)] = U @ np.diag(newton_factor(x, n_iter)) @ U.T
+        W[np.ix_(group, group)] /= np.sqrt(trace)
+    return W
+
+
+def published_iternorm(matrix, n_iter):
+    """W by the recursion as it is published: P <- (3 P - P^3 S) / 2."""
+    trace = np.trace(matrix)
+    P = np.eye(len(matrix))
+    for _ in range(n_iter):
+        P = 1.5 * P - 0.5 * P @ P @ P @ (matrix / trace)
+    return P / np.sqrt(trace)

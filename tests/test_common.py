@@ -19,6 +19,7 @@ from sklearn_collapse.utils import all_estimators
 from sklearn_collapse.utils import estimator_checks as ours
 from sklearn_collapse.whitening import (
     ClassSubspaceProjector,
+    IterNormWhitener,
     SpectralTransformer,
     SpectralWhitener,
 )
@@ -60,6 +61,9 @@ INSTANCES = [
     ClassSubspaceProjector(n_components=0.9),
     ClassSubspaceProjector("within"),
     ClassSubspaceProjector("within", n_components=1),
+    IterNormWhitener(),
+    IterNormWhitener(2, n_groups=2, shrinkage="oas"),
+    IterNormWhitener(60, shrinkage="ledoit_wolf"),
 ]
 # Why a check of scikit-learn may be skipped: hardware or libraries that are not here.
 MAY_SKIP = {

@@ -10,6 +10,7 @@ from sklearn_collapse import LinearHead
 from sklearn_collapse.collapse import NeuralCollapseScorer
 from sklearn_collapse.etf import ETFAligner, ETFAlignmentScorer
 from sklearn_collapse.ood import LogitDetector, MahalanobisDetector, NECODetector
+from sklearn_collapse.whitening import IterNormWhitener
 
 strict = pytest.importorskip("array_api_strict")
 if np.lib.NumpyVersion(np.__version__) < "2.0.0":
@@ -96,3 +97,18 @@ def test_alignment(rows, small_blocks):
     for name, value in scorer.metrics_.items():
         assert_allclose(value, expected[name], rtol=1e-9)
     assert_allclose(scorer.score(elsewhere, y % 6), -expected["disparity"], rtol=1e-9)
+
+
+def test_groups(rows, small_blocks):
+    """Blocks of two sizes."""
+    X, _ = rows
+    elsewhere = strict.asarray(X, device=OTHER)
+    whitener = IterNormWhitener(n_groups=4).fit(elsewhere)
+    expected = IterNormWhitener(n_groups=4).fit(X)
+    found = whitener.transform(elsewhere)
+    back = whitener.inverse_transform(found)
+    assert found.device == back.device == whitener.whitening_.device == OTHER
+    found = np.asarray(found.to_device(DEFAULT))
+    assert_allclose(found, expected.transform(X), atol=1e-5)
+    assert_allclose(np.asarray(back.to_device(DEFAULT)), X, atol=1e-5)
+    assert whitener.trace_loss_ == pytest.approx(expected.trace_loss_, rel=1e-9)

@@ -125,6 +125,11 @@ class LinearMap(NamedTuple):
     rest: Array = None  # (d,), with k = d; None for zeros
 
     @property
+    def height(self):
+        """Number of columns of the input."""
+        return self.left.shape[0]
+
+    @property
     def width(self):
         """Number of columns of the output."""
         return (self.left if self.right is None else self.right).shape[1]
@@ -136,6 +141,29 @@ class LinearMap(NamedTuple):
         return inner * self.left.shape[0] + (
             0 if self.right is None else inner * self.width
         )
+
+    @property
+    def columns(self):
+        """Number of columns that a block and what is made of it occupy."""
+        widths = [*self.left.shape, self.width]
+        alone = self.right is None and self.rest is None
+        return max(widths) if alone else sum(widths)
+
+    def placed(self, place):
+        """Return the map with ``place`` applied to its arrays."""
+        return LinearMap(*(None if x is None else place(x) for x in self))
+
+    def apply(self, block, xp, out=None):
+        """Map a block of rows, into ``out`` if that is given (NumPy)."""
+        inner = block if self.right is None else xp.matmul(block, self.left)
+        last = self.left if self.right is None else self.right
+        if out is None:
+            out = xp.matmul(inner, last)
+        else:
+            np.matmul(inner, last, out=out)
+        if self.rest is not None:
+            out += block * self.rest
+        return out
 
     def dense(self, xp):
         """Matrix of shape (d, k)."""
@@ -162,7 +190,7 @@ def affine_rows(rows, linear, *, centre=None, offset=None, wide=False):
     Parameters
     ----------
     rows : Rows
-    linear : LinearMap
+    linear : LinearMap or BlockMap
     centre : array of shape (d,), default=None
         In float64, like the offset.
     offset : array of shape (k,), default=None
@@ -233,26 +261,13 @@ def squared_norms(rows, linear, *, centre, wide=False):
 def _product(rows, linear, centre, dtype):
     """Function of a block that applies a linear map to it, and its width."""
     xp = rows.xp
-    left, right, rest = LinearMap(
-        *(None if x is None else rows.local(x, dtype) for x in linear)
-    )
+    linear = linear.placed(lambda values: rows.local(values, dtype))
     centred = centring(rows, centre, dtype)
 
     def product(block, out=None):
-        block = inner = centred(block)
-        if right is not None:
-            inner = xp.matmul(block, left)
-        last = left if right is None else right
-        if out is None:
-            out = xp.matmul(inner, last)
-        else:
-            np.matmul(inner, last, out=out)
-        if rest is not None:
-            out += block * rest
-        return out
+        return linear.apply(centred(block), xp, out)
 
-    widths = [left.shape[0], left.shape[1], linear.width]
-    return product, max(widths) if right is None and rest is None else sum(widths)
+    return product, linear.columns
 
 
 def centring(rows, centre, dtype):

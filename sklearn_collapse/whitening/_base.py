@@ -13,6 +13,7 @@ from sklearn.base import (
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_collapse._base import MomentsEstimator
+from sklearn_collapse._linalg._blocks import BlockMap
 from sklearn_collapse._linalg._rows import LinearMap, affine_rows
 from sklearn_collapse.utils._arrays import Rows
 from sklearn_collapse.utils._available import available_unless
@@ -28,8 +29,8 @@ class Maps(NamedTuple):
     ``condition`` is the square of the ratio of its largest to its least factor.
     """
 
-    forward: LinearMap
-    backward: LinearMap | None  # None where something is lost on purpose
+    forward: LinearMap | BlockMap
+    backward: LinearMap | BlockMap | None  # None where something is lost on purpose
     condition: float
 
 
@@ -84,7 +85,7 @@ class LinearTransformer(
             Features; directions that were left out are at their mean.
         """
         backward = self._fitted().backward
-        X = self._validate_outputs(X, backward.left.shape[0])
+        X = self._validate_outputs(X, backward.height)
         rows, wide = self._rows(X)
         return affine_rows(rows, backward, offset=self.mean_, wide=wide)
 
@@ -115,6 +116,15 @@ class LinearTransformer(
     @property
     def _n_features_out(self):
         return self._fitted().forward.width
+
+    def _labels_of_total(self, y):
+        """Labels to gather by, where all rows alike count.
+
+        Targets of a regression, say, would be one class per row. Moments that came
+        with labels go on with labels.
+        """
+        moments = getattr(self, "moments_", None)
+        return y if moments is not None and moments.labelled else None
 
     def _lost(self):
         """Why there is no way back, or nothing."""

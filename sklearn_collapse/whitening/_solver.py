@@ -154,12 +154,7 @@ class SpectralEstimator(LinearTransformer):
         return True
 
     def _check_labels(self, y):
-        # Targets of a regression, say, would be one class per row. Moments that came
-        # with labels go on with labels.
-        moments = getattr(self, "moments_", None)
-        if self.scatter == "within" or (moments is not None and moments.labelled):
-            return y
-        return None
+        return y if self.scatter == "within" else self._labels_of_total(y)
 
     def _gather(self, X, y, weights):
         n, d = X.shape

@@ -146,8 +146,8 @@ class SpectralWhitener(WhitenedLikelihood, ShrinkageMixin, SpectralEstimator):
     threshold of least error, and "marchenko-pastur" eigenvalues above the upper edge
     of the law of white noise, whose level comes from their median. They judge the
     covariance before shrinkage, with n - 1 rows (n - C within classes), and keep one
-    direction, with a warning, where none stands out. Real features, whose tail is no
-    white noise, often get most of their directions kept.
+    direction, with a warning, where none stands out. With many rows of features whose
+    spectrum has no flat end, "mle" keeps nearly all.
 
     float32 rows are mapped in float32, unless the covariance is so ill-conditioned
     that this would show in the fourth digit.
