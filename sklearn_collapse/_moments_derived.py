@@ -184,6 +184,15 @@ class DerivedMoments:
             self._cache[key] = compute()
         return self._cache[key]
 
+    def _latest(self, owner, key, compute):
+        """Return ``compute()``, kept until the moments change or another key comes."""
+        kept = self._cached(owner, dict)
+        if key not in kept:
+            value = compute()
+            kept.clear()
+            kept[key] = value
+        return kept[key]
+
     def _covariance(self, which="within", shrinkage=0.0):
         """Covariance (normaliser n) within classes or of all rows, shrunk.
 

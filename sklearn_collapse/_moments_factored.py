@@ -63,6 +63,10 @@ class FactoredMoments(DerivedMoments):
             means, centred = _centred(rows, codes, len(counts), weights)
         except NonFiniteError:
             raise_nonfinite(X)
+        # From the rows as they are: what orthogonal rows leave of a constant column is
+        # rounding.
+        squares = rows.xp.sum(centred * centred, axis=0)
+        self._squares: Array = rows.home(squares)
         self._rows: Array = rows.home(orthogonal_rows(centred, solver, rows.xp))
         self._moments = Moments(counts, rows.home(means), None, None, None)
 
@@ -76,8 +80,11 @@ class FactoredMoments(DerivedMoments):
         return self._moments
 
     def _variances(self, which="within"):
-        rows = self._factor(which)
-        return namespace(rows).sum(rows * rows, axis=0) / self.n_samples_
+        variances = self._squares / self.n_samples_
+        if which == "within" or len(self._labels) == 1:
+            return variances
+        between = self._between_root()
+        return variances + namespace(between).sum(between * between, axis=0)
 
     def _factor(self, which):
         """Orthogonal rows whose Gram matrix is n times a covariance."""
@@ -153,12 +160,18 @@ def _centred(rows, codes, n_classes, weights):
     """Class means, and rows about them times the roots of their weights."""
     xp = rows.xp
     means = rows.local(class_means(rows, codes, n_classes, weights))
-    index = rows.local(codes)
-    centred = xp.astype(rows.local(rows.X), xp.float64)
-    centred = centred - xp.take(means, index, axis=0)
+    centred = xp.astype(rows.local(rows.X), xp.float64, copy=True)
+    centred -= _of_classes(means, codes, rows)
     # Once more: the means were rounded at their own size.
     again = class_means(Rows(centred), codes, n_classes, weights)
-    centred = centred - xp.take(as_like(again, means), index, axis=0)
+    centred -= _of_classes(as_like(again, means), codes, rows)
     if weights is not None:
-        centred = centred * rows.local(np.sqrt(weights))[:, None]
+        centred *= rows.local(np.sqrt(weights))[:, None]
     return means, centred
+
+
+def _of_classes(means, codes, rows):
+    """Mean of each row's class; a single class is left to broadcasting."""
+    if means.shape[0] == 1:
+        return means
+    return rows.xp.take(means, rows.local(codes), axis=0)

@@ -30,6 +30,8 @@ def orthogonal_rows(rows, solver, xp):
         F without rows that are rounding: k <= min(m, d). With "gram" short rows are
         orthogonal up to the rounding of the longest; F^T F is right all the same.
     """
+    if not rows.shape[0]:
+        return rows
     if solver == "gram":
         found = _turned(rows, xp)
         if found is not None:

@@ -175,9 +175,12 @@ class LinearMap(NamedTuple):
             matrix = matrix + eye * self.rest
         return matrix
 
-    def cheapest(self, xp):
-        """Return the same map with its factors multiplied where that saves work."""
-        if self.right is None:
+    def cheapest(self, xp, *, keep=False):
+        """Return the same map with its factors multiplied where that saves work.
+
+        ``keep`` leaves them alone.
+        """
+        if self.right is None or keep:
             return self
         (d, m), k = self.left.shape, self.width
         return self if m * (d + k) < d * k else LinearMap(self.dense(xp))

@@ -65,13 +65,16 @@ def drop_top(values, n_drop, xp):
     return Transfer(gains, 1.0, (n_drop,))
 
 
-def from_function(values, function):
+def from_function(values, function, xp):
     """g = function(l), checked; the function sees NumPy arrays."""
+    if not values.shape[0]:
+        return Transfer(xp.ones_like(values), 0.0, ())
     host = to_numpy(values).copy()
     found = function(host)
     shape = np.shape(found)
-    if shape != host.shape or np.asarray(found).dtype.kind not in "fiu":
-        what = f"an array of shape {shape}" if shape else f"{found!r:.50}"
+    if shape != host.shape or np.asarray(found).dtype.kind not in "fiub":
+        dtype = np.asarray(found).dtype
+        what = f"{dtype} of shape {shape}" if shape else f"{found!r:.50}"
         raise ValueError(
             f"transfer must map the eigenvalues, an array of shape {host.shape}, to as "
             f"many real gains, but it returned {what}."
@@ -87,7 +90,7 @@ def from_function(values, function):
     return Transfer(as_like(gains, values), 0.0, ())
 
 
-def diagonal_map(vectors, gains, null_gain, xp):
+def diagonal_map(vectors, gains, null_gain, xp, *, thin=False):
     """U diag(gains) U^T + null_gain (I - U U^T) as a map, with few columns."""
     d, k = vectors.shape
     base = null_gain if k < d else _commonest(to_numpy(gains))
@@ -99,7 +102,8 @@ def diagonal_map(vectors, gains, null_gain, xp):
     if base:
         rest = xp.full((d,), base, dtype=gains.dtype, device=device_of(gains))
     left = vectors * (gains - base)
-    return LinearMap(left, xp.matrix_transpose(vectors), rest).cheapest(xp)
+    linear = LinearMap(left, xp.matrix_transpose(vectors), rest)
+    return linear.cheapest(xp, keep=thin)
 
 
 def _commonest(gains):
@@ -118,4 +122,5 @@ def map_condition(values, gains, null_gain, xp):
     if not largest:
         return 1.0
     gain = max(float(xp.max(xp.abs(gains))), abs(null_gain))
-    return max(1.0, float(values[0]) * (gain / largest) ** 2)
+    ratio = gain / largest * float(values[0]) ** 0.5
+    return max(1.0, ratio * ratio)

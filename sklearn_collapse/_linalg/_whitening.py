@@ -22,7 +22,7 @@ class Whitening(NamedTuple):
     lengths: LinearMap  # to the fewest columns with the norms of white rows
 
 
-def whitening(method, vectors, roots, rest, deviations, gram, xp):
+def whitening(method, vectors, roots, rest, deviations, gram, xp, *, thin=False):
     """Whitening and coloring of one of the five methods.
 
     Parameters
@@ -42,6 +42,8 @@ def whitening(method, vectors, roots, rest, deviations, gram, xp):
     gram : callable or None
         Maps a matrix M of shape (d, k) to M^T S M, S the covariance that is to become
         the identity, if it is.
+    thin : bool, default=False
+        Whether nothing of size d x d is to be made.
 
     Returns
     -------
@@ -71,7 +73,8 @@ def whitening(method, vectors, roots, rest, deviations, gram, xp):
             backward = LinearMap(vectors, coloring, sizes / rest)
         else:
             lengths = LinearMap(matrix)
-        return Whitening(forward.cheapest(xp), backward.cheapest(xp), lengths)
+        forward, backward = (x.cheapest(xp, keep=thin) for x in (forward, backward))
+        return Whitening(forward, backward, lengths)
     if method == "cholesky":
         turn, above = triangular_turn(to_numpy(matrix), to_numpy(vectors))
         turn, above = as_like(turn, matrix), as_like(above, matrix)

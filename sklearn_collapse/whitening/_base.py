@@ -139,8 +139,15 @@ class LinearTransformer(
 
     def _fitted(self):
         """Maps of the fitted state under the present parameters."""
-        statistics = self._statistics
-        return statistics._cached((type(self).__name__, *self._key()), self._factorise)
+        return self._statistics._latest(type(self), tuple(self._key()), self._decide)
+
+    def _decide(self):
+        self._check_parameters()
+        return self._factorise()
+
+    def _check_parameters(self):
+        """Raise for parameters, perhaps changed after fit, that cannot be used."""
+        self._validate_params()
 
     def _key(self):
         """What the maps depend on besides the statistics."""

@@ -60,6 +60,13 @@ def estimate(estimator, X, y, weights, device):
             f"sklearn.covariance.LedoitWolf()."
         )
     location = getattr(fitted, "location_", None) if y is None else None
+    if location is not None:
+        location = np.asarray(location, dtype=float)
+        if location.shape != (d,) or not np.isfinite(location).all():
+            raise ValueError(
+                f"location_ of covariance={name} must be finite and of shape ({d},), "
+                f"got shape {location.shape}."
+            )
     return fitted, _with_covariance(moments, covariance, location)
 
 
@@ -68,7 +75,7 @@ def _with_covariance(moments, covariance, location):
     found, old = moments.copy(), moments._gathered()
     means = old.means
     if location is not None:
-        means = as_like(np.asarray(location, dtype=float)[None, :], means, means.dtype)
+        means = as_like(location[None, :], means, means.dtype)
     covariance = (covariance + covariance.T) / 2
     traces = old.counts * np.trace(covariance)
     found._moments = old._replace(

@@ -35,6 +35,12 @@ class WhitenedLikelihood:
             -(r ln(2 pi) + ||w||^2) / 2 for the white row w with r = `n_components_`
             coordinates; higher is more typical. ||w||^2 is the squared Mahalanobis
             distance from the mean.
+
+        Notes
+        -----
+        It compares rows under one fitted map. Without the determinant of the map it is
+        no density of the features: whatever shrinks the output, such as shrinkage or
+        fewer components, raises it.
         """
         X = self._validate_rows(X, "score_samples")
         rows, wide = self._rows(X)
@@ -57,7 +63,8 @@ class WhitenedLikelihood:
         Returns
         -------
         float
-            Mean of ``score_samples``; higher is better.
+            Mean of ``score_samples``; higher is better. It compares sets of rows, not
+            parameters, see there.
         """
         found = self.score_samples(X)
         xp = namespace(found)

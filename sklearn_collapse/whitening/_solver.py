@@ -48,7 +48,7 @@ class SpectralEstimator(LinearTransformer):
         "device": [str],
     }
 
-    _left_by_fit = (*LinearTransformer._left_by_fit, "_of_rows")
+    _left_by_fit = (*LinearTransformer._left_by_fit, "_of_rows", "_without_labels")
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, sample_weight=None):
@@ -154,7 +154,20 @@ class SpectralEstimator(LinearTransformer):
         return True
 
     def _check_labels(self, y):
-        return y if self.scatter == "within" else self._labels_of_total(y)
+        if self.scatter == "within":
+            return y
+        labels = self._labels_of_total(y)
+        if y is not None and labels is None:
+            self._without_labels = True
+        return labels
+
+    def _check_parameters(self):
+        super()._check_parameters()
+        if self.scatter == "within" and hasattr(self, "_without_labels"):
+            raise ValueError(
+                "scatter='within' needs the labels, which the fit with "
+                "scatter='total' left aside: fit again."
+            )
 
     def _gather(self, X, y, weights):
         n, d = X.shape

@@ -73,7 +73,8 @@ class SpectralWhitener(WhitenedLikelihood, ShrinkageMixin, SpectralEstimator):
         "svd" decompose the rows, for d above n: nothing of size d x d is made unless
         an attribute of that size is asked for. "gram" is faster; "svd" keeps more
         digits of the least eigenvalues. "auto" takes "gram" in ``fit`` where d is
-        large and at least 2 n, else "eigh".
+        large and at least 2 n, else "eigh", which alone knows all directions where
+        "pca" or "cholesky" with shrinkage or a floor keeps them.
     device : str, default="auto"
         Where NumPy rows are worked on: "auto", "cpu" or a torch device. Arrays of
         other libraries are worked on where they are.
@@ -104,7 +105,8 @@ class SpectralWhitener(WhitenedLikelihood, ShrinkageMixin, SpectralEstimator):
     covariance_estimator_ : estimator object
         The fitted clone of ``covariance``, if there is one.
     moments_ : ClassMoments
-        Fitted state; absent with ``covariance`` and the solvers "svd" and "gram".
+        Fitted state; absent with ``covariance`` and where ``solver_`` is "svd" or
+        "gram".
     solver_ : {"eigh", "svd", "gram"}
         Solver that was used.
     device_ : str
@@ -138,7 +140,8 @@ class SpectralWhitener(WhitenedLikelihood, ShrinkageMixin, SpectralEstimator):
 
     `score_samples` is the log-density of the white row under the standard normal law
     [5]_: -(r ln(2 pi) + ||w||^2) / 2, r the number of directions that are kept. The
-    mean of ||w||^2 over the rows that were fitted on is r (n - ddof) / n.
+    mean of ||w||^2 over the rows that were fitted on is r (n - ddof) / n, if they were
+    whitened as a whole, without shrinkage, floor or ``covariance``.
 
     The rules ask where noise begins. "mle" is the most probable number of directions
     over isotropic noise, as in scikit-learn's PCA, but in the space of those that
@@ -273,18 +276,38 @@ class SpectralWhitener(WhitenedLikelihood, ShrinkageMixin, SpectralEstimator):
             return f"covariance={type(self.covariance).__name__}"
         return super()._needs_all_rows()
 
+    def _check_parameters(self):
+        super()._check_parameters()
+        fitted = hasattr(self, "covariance_estimator_")
+        if fitted != (self.covariance is not None):
+            raise ValueError(
+                "covariance was changed after fit, which used it: fit again."
+            )
+        if fitted:
+            self._check_beside_covariance()
+
+    def _check_beside_covariance(self):
+        """Raise for parameters that say something about the covariance as well."""
+        rule = isinstance(self.n_components, str)
+        for name, meant in (
+            ("shrinkage", bool(self.shrinkage)),
+            ("ddof", self.ddof != 0),
+            ("solver", self.solver in ("svd", "gram")),
+            ("n_components", rule),
+        ):
+            if meant:
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} has no meaning beside covariance="
+                    f"{type(self.covariance).__name__}, whose estimate is taken as it "
+                    f"is. Leave {name} at its default"
+                    f"{', or pass a number or a share of the variance' * rule}."
+                )
+
     def _gather(self, X, y, weights):
         if self.covariance is None:
             super()._gather(X, y, weights)
             return
-        for name, without in (("shrinkage", None), ("ddof", 0), ("solver", "eigh")):
-            value = getattr(self, name)
-            if value not in (without, "auto"):
-                raise ValueError(
-                    f"{name}={value!r} has no meaning beside covariance="
-                    f"{type(self.covariance).__name__}, whose estimate is taken as it "
-                    f"is. Leave {name} at its default."
-                )
+        self._check_beside_covariance()
         self.covariance_estimator_, self._of_rows = estimate(
             self.covariance, X, y, weights, self.device
         )
@@ -325,6 +348,7 @@ class SpectralWhitener(WhitenedLikelihood, ShrinkageMixin, SpectralEstimator):
             deviations,
             gram,
             xp,
+            thin=spectrum.vectors.shape[1] < spectrum.values.shape[0],
         )
         condition = 1.0
         if k:

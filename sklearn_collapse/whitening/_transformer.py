@@ -59,7 +59,7 @@ class SpectralTransformer(WhitenedLikelihood, SpectralEstimator):
             default="power"
         The gain g of a direction with eigenvalue l, see Notes. A callable gets the
         eigenvalues that count, a NumPy array of shape (`rank_`,) in descending order,
-        and returns as many finite gains.
+        and returns as many finite gains. It is taken to be a function of them alone.
     exponent : float, default=0.5
         For "power", in [0, 1]: 0 leaves the rows as they are but for the mean, 0.5 is
         ZCA whitening.
@@ -136,8 +136,9 @@ class SpectralTransformer(WhitenedLikelihood, SpectralEstimator):
     positive exponent, by "soft" with epsilon = 0 and by callables. In rows like those
     that were fitted on there is nothing in these directions.
 
-    "band" and "drop_top" lose what they take off, so that `inverse_transform` raises
-    unless they took off nothing; so does a callable with a gain of 0.
+    "band" and "drop_top" lose what they take off, so that there is no
+    `inverse_transform` unless they took off nothing, nor with a callable that returns
+    a gain of 0.
 
     `score_samples` and `score` exist for "power" with exponent 0.5, whose output is
     white.
@@ -239,6 +240,16 @@ class SpectralTransformer(WhitenedLikelihood, SpectralEstimator):
         self._band()
         return super()._validate_fit(X, y, sample_weight, **options)
 
+    def _check_moments(self, moments):
+        self._band()
+
+    def _key(self):
+        yield from (self._band(), self.transfer)
+        own = {"band", "transfer"}
+        for name, value in self.get_params(deep=False).items():
+            if name not in own | {"device"}:
+                yield value
+
     def _band(self):
         """Both edges of the band, checked."""
         edges = np.asarray(self.band)
@@ -254,12 +265,12 @@ class SpectralTransformer(WhitenedLikelihood, SpectralEstimator):
     def _lost(self):
         try:
             fitted = self._fitted()
-        except ValueError:  # not fitted, or not with these parameters: use says so
+        except Exception:  # not fitted, or not with these parameters: use says so
             return ""
         if fitted.backward is not None:
             return ""
-        gains = np.abs(to_numpy(fitted.gains))
-        lost = np.sum(gains <= _EPS * np.max(gains))
+        gains = to_numpy(fitted.gains)
+        lost = np.sum(np.abs(gains) <= _least(gains, 0.0))
         return (
             f"inverse_transform is not available: transfer={self.transfer!r} has taken "
             f"off {lost} of {len(gains)} directions. Use a transfer without gains of "
@@ -282,18 +293,17 @@ class SpectralTransformer(WhitenedLikelihood, SpectralEstimator):
         if k and not to_numpy(gains).any():
             self._warn_of_nothing(values)
         vectors = same_signs(spectrum.vectors[:, :k], xp)
-        forward = diagonal_map(vectors, gains, null_gain, xp)
+        thin = spectrum.vectors.shape[1] < d
+        forward = diagonal_map(vectors, gains, null_gain, xp, thin=thin)
         backward = None
-        # What is scaled down to the rounding of the rest is lost as well.
-        largest = float(np.max(np.abs(to_numpy(gains)), initial=null_gain))
-        least = _EPS * largest
+        least = _least(to_numpy(gains), null_gain if k < d else 0.0)
         if bool(xp.all(xp.abs(gains) > least)):
             back = 1 / null_gain if null_gain > least else 0.0
-            backward = diagonal_map(vectors, 1 / gains, back, xp)
+            backward = diagonal_map(vectors, 1 / gains, back, xp, thin=thin)
         return _Fitted(
             forward=forward,
             backward=backward,
-            condition=map_condition(values[:k], gains, null_gain, xp),
+            condition=map_condition(values[:k], gains, null_gain if k < d else 0.0, xp),
             lengths=LinearMap(vectors * gains),
             values=values,
             n_kept=k,
@@ -304,7 +314,7 @@ class SpectralTransformer(WhitenedLikelihood, SpectralEstimator):
     def _transfer(self, values, mean, xp):
         """Gains of all directions with variance."""
         if callable(self.transfer):
-            return _transfer.from_function(values, self.transfer)
+            return _transfer.from_function(values, self.transfer, xp)
         arguments = {
             "power": (self.exponent,),
             "soft": (self.epsilon, mean),
@@ -322,3 +332,8 @@ class SpectralTransformer(WhitenedLikelihood, SpectralEstimator):
             f"the share {share:.3g} of the variance.",
             CollapseWarning,
         )
+
+
+def _least(gains, null_gain):
+    """Gain that the rounding of the largest hides."""
+    return _EPS * float(np.max(np.abs(gains), initial=null_gain))

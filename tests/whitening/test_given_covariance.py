@@ -185,12 +185,32 @@ def test_an_estimator_that_takes_weights():
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("shrinkage", "oas"), ("shrinkage", 0.1), ("ddof", 1)]
+    ("name", "value"),
+    [("shrinkage", "oas"), ("shrinkage", 0.1), ("ddof", 1), ("n_components", "mle")],
 )
 def test_two_answers_to_one_question(name, value):
     whitener = SpectralWhitener(covariance=OAS(), **{name: value})
+    X, _ = make_rows()
     with pytest.raises(ValueError, match=rf"{name}=.* has no meaning beside"):
-        whitener.fit(make_rows()[0])
+        whitener.fit(X)
+    whitener = SpectralWhitener(covariance=OAS()).fit(X).set_params(**{name: value})
+    with pytest.raises(ValueError, match=rf"{name}=.* has no meaning beside"):
+        whitener.transform(X)
+
+
+def test_no_shrinkage_is_no_second_answer():
+    X, _ = make_rows()
+    a = SpectralWhitener(covariance=OAS(), shrinkage=0.0).fit(X)
+    assert a.shrinkage_ == 0
+
+
+@pytest.mark.parametrize("first", [None, OAS()], ids=["none", "OAS"])
+def test_covariance_changed_after_fit(first):
+    X, _ = make_rows()
+    whitener = SpectralWhitener(covariance=first).fit(X)
+    whitener.set_params(covariance=OAS() if first is None else None)
+    with pytest.raises(ValueError, match="covariance was changed after fit"):
+        whitener.transform(X)
 
 
 @pytest.mark.parametrize("solver", ["svd", "gram"])
@@ -233,6 +253,23 @@ def test_broken_estimates(value, message):
     assert not hasattr(whitener, "covariance_estimator_")
     with pytest.raises(NotFittedError):
         whitener.transform(X)
+
+
+class Misplaced(EmpiricalCovariance):
+    def __init__(self, place=None):
+        super().__init__()
+        self.place = place
+
+    def fit(self, X, y=None):
+        super().fit(X)
+        self.location_ = self.place
+        return self
+
+
+@pytest.mark.parametrize("place", [np.zeros(3), np.full(6, np.nan), 1.0], ids=str)
+def test_broken_locations(place):
+    with pytest.raises(ValueError, match="location_ of covariance=Misplaced must be"):
+        SpectralWhitener(covariance=Misplaced(place)).fit(make_rows()[0])
 
 
 def test_not_an_estimator():

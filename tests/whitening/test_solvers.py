@@ -225,6 +225,50 @@ def test_degenerate_rows(solver):
         assert np.isfinite(Z).all()
 
 
+@pytest.mark.parametrize("shape", [(12, 40), (60, 20)], ids=str)
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("scatter", ["total", "within"])
+@OF_ROWS
+def test_dead_units(solver, scatter, method, shape):
+    """Constant columns have no variance, whatever orthogonal rows leave of them."""
+    for seed in range(3):
+        X, y = make_rows(*shape, seed=seed)
+        X[:, 3] = 0
+        X[:, 7] = 4.0
+        X[:, 11] = y  # constant within classes
+        whitener = SpectralWhitener(method, solver=solver, scatter=scatter)
+        assert_same(whitener, X, y)
+        lit = X.copy()
+        lit[:, [3, 7]] += 1e-6
+        moved = whitener.fit(X, y).transform(lit)
+        assert_allclose(moved, whitener.transform(X), atol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["zca", "zca_cor"])
+@OF_ROWS
+def test_collapsed_classes(solver, method):
+    """Nothing varies within classes."""
+    X, y = make_rows()
+    X = X[:3][y]
+    whitener = SpectralWhitener(method, solver=solver, scatter="within").fit(X, y)
+    assert whitener.rank_ == 0
+    assert_allclose(whitener.transform(X), 0)
+    total = SpectralWhitener(method, solver=solver)
+    assert_same(total, X, y)
+    constant = total.fit(np.full((5, 7), 0.1))
+    assert constant.rank_ == 0
+
+
+def test_rounding_of_the_input_in_correlations():
+    """Columns judged each by its own rounding: float32 of large mean, small spread."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(12, 40))
+    X[:, :20] = X[:, :20] * 1e-4 + 1e4
+    X = X.astype(np.float32)
+    for solver in ("svd", "gram"):
+        assert_same(SpectralWhitener("zca_cor", solver=solver), X, None, rtol=1e-5)
+
+
 # -- large -------------------------------------------------------------------------
 
 
@@ -244,6 +288,34 @@ def test_nothing_of_size_d_by_d(solver):
     assert_allclose(back, X, atol=1e-3)
     assert np.isfinite(scores).all()
     assert whitener.eigenvalues_.shape == (20_000,)
+
+
+@OF_ROWS
+def test_factors_are_kept(solver):
+    """Also where multiplying them would be cheaper: d < 2 n."""
+    X, _ = make_rows(60, 100)
+    for estimator in (
+        SpectralWhitener(solver=solver),
+        SpectralWhitener("zca_cor", solver=solver),
+        SpectralWhitener(solver=solver, shrinkage=0.1),
+        SpectralTransformer(solver=solver, exponent=0.2),
+        SpectralTransformer("drop_top", n_drop=40, solver=solver),
+    ):
+        fitted = estimator.fit(X)._fitted()
+        for linear in (fitted.forward, fitted.backward, fitted.lengths):
+            arrays = [] if linear is None else [x for x in linear if x is not None]
+            assert all(array.shape != (100, 100) for array in arrays)
+
+
+def test_many_rows_make_no_square():
+    """With gram as well nothing is n x n."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(6000, 5))
+    tracemalloc.start()
+    SpectralWhitener(solver="gram").fit(X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20 * X.nbytes
 
 
 def test_auto_takes_gram_where_it_pays():

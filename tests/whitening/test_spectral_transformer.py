@@ -3,6 +3,7 @@
 import itertools
 import pickle
 import re
+import warnings
 
 import numpy as np
 import oracles_whitening as oracle
@@ -392,6 +393,60 @@ def test_parameters_can_change_after_fit():
         transformer.set_params(transfer=lambda values, f=function: f(values))
         output, _ = expected(X, transfer=function)
         assert_allclose(transformer.transform(X), output, atol=1e-9)
+
+
+def test_bands_are_compared_exactly():
+    X, _ = make_rows()
+    transformer = SpectralTransformer("band", band=(0, 1)).fit(X)
+    values = oracle.descending(oracle.covariance(X))[0]
+    share = values[0] / values.sum()
+    for edge, kept in ((share - 1e-10, 0), (share + 1e-10, 1)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CollapseWarning)
+            transformer.set_params(band=np.array([0, edge]))
+            assert transformer.gains_.sum() == kept
+    band = (np.asarray(0.0), np.asarray(0.99))
+    assert SpectralTransformer("band", band=band).fit(X).gains_.sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("transfer", "foo"), ("exponent", 3), ("n_components", -3), ("band", (1, 0))],
+)
+def test_parameters_are_checked_on_use(name, value):
+    X, _ = make_rows()
+    transformer = SpectralTransformer().fit(X).set_params(**{name: value})
+    with pytest.raises(ValueError, match=name):
+        transformer.transform(X)
+
+
+def test_asking_for_the_way_back_does_not_raise():
+    X, _ = make_rows()
+    transformer = SpectralTransformer().fit(X)
+    transformer.set_params(transfer=lambda values: 1 / 0)
+    assert hasattr(transformer, "inverse_transform")
+    with pytest.raises(ZeroDivisionError):
+        transformer.inverse_transform(X)
+
+
+def test_way_back_of_hardly_soft():
+    X, _ = make_rows()
+    transformer = SpectralTransformer("soft", epsilon=1e-34).fit(X)
+    back = transformer.inverse_transform(transformer.transform(X))
+    assert_allclose(back, X, atol=1e-9)
+
+
+def test_functions_may_return_a_mask():
+    X, _ = make_rows()
+    masked = SpectralTransformer(lambda values: values > values[2]).fit(X)
+    expected = SpectralTransformer(exponent=0, n_components=2).fit(X)
+    assert_allclose(masked.transform(X), expected.transform(X), atol=1e-10)
+
+
+def test_moments_from_elsewhere_check_the_band():
+    moments = ClassMoments.from_arrays(make_rows()[0])
+    with pytest.raises(ValueError, match="band must be"):
+        SpectralTransformer("band", band=(0.9, 0.1)).fit_moments(moments)
 
 
 def test_names_and_pickle():

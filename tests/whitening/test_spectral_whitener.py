@@ -661,3 +661,33 @@ def test_tags():
     """What scikit-learn reads before it hands rows over."""
     tags = get_tags(SpectralWhitener())
     assert tags.transformer_tags.preserves_dtype == ["float64", "float32"]
+
+
+def test_within_after_labels_were_left_aside():
+    X, y = make_rows()
+    whitener = fit(X=X, y=y).set_params(scatter="within")
+    with pytest.raises(ValueError, match="needs the labels"):
+        whitener.transform(X)
+    # Without labels there is one class, and both are the same.
+    whitener = fit(X=X).set_params(scatter="within")
+    assert_allclose(whitener.transform(X), fit(X=X).transform(X))
+    assert whitener.set_params(scatter="total").fit(X, y).rank_ == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("method", "foo"), ("floor", -1), ("rank_tol", 2)]
+)
+def test_parameters_are_checked_on_use(name, value):
+    X, _ = make_rows()
+    whitener = fit(X=X).set_params(**{name: value})
+    with pytest.raises(ValueError, match=f"'{name}' parameter"):
+        whitener.transform(X)
+
+
+def test_only_the_latest_maps_are_kept():
+    X, _ = make_rows()
+    whitener = fit(X=X)
+    for share in (0.1, 0.2, 0.3):
+        whitener.set_params(n_components=share).transform(X)
+    kept = whitener.moments_._cache[SpectralWhitener]
+    assert len(kept) == 1
