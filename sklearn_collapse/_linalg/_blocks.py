@@ -45,6 +45,11 @@ class BlockMap(NamedTuple):
     stacks: tuple[Array, ...]  # of shape (g, k, k), in the order of the columns
 
     @property
+    def arrays(self):
+        """The arrays that it is made of."""
+        return self.stacks
+
+    @property
     def height(self):
         """Number of columns of the input."""
         return sum(stack.shape[0] * stack.shape[1] for stack in self.stacks)

@@ -125,6 +125,11 @@ class LinearMap(NamedTuple):
     rest: Array = None  # (d,), with k = d; None for zeros
 
     @property
+    def arrays(self):
+        """The arrays that it is made of."""
+        return tuple(x for x in self if x is not None)
+
+    @property
     def height(self):
         """Number of columns of the input."""
         return self.left.shape[0]

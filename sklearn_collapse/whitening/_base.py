@@ -1,7 +1,6 @@
 """What transformers have in common that map rows linearly about their mean."""
 
 from abc import abstractmethod
-from collections.abc import Hashable
 from typing import NamedTuple
 
 import numpy as np
@@ -15,12 +14,14 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_collapse._base import MomentsEstimator
 from sklearn_collapse._linalg._blocks import BlockMap
 from sklearn_collapse._linalg._rows import LinearMap, affine_rows
-from sklearn_collapse.utils._arrays import Rows
+from sklearn_collapse.utils._arrays import Rows, namespace
 from sklearn_collapse.utils._available import available_unless
 
 # Largest error of an output, in its standard deviations, that float32 products may
 # cause; beyond it rows are worked on in float64.
 _COORDINATE_ERROR = 1e-4
+
+_FLOAT32 = np.finfo(np.float32)
 
 
 class Maps(NamedTuple):
@@ -132,30 +133,52 @@ class LinearTransformer(
 
     def _rows(self, X):
         """Rows to be mapped, and whether float32 products lack digits for it."""
-        fitted = self._fitted()
-        eps = float(np.finfo(np.float32).eps)
-        wide = eps * fitted.condition**0.5 > _COORDINATE_ERROR
-        return Rows(X, self.device, work=float(X.shape[0]) * fitted.forward.size), wide
+        owner = (type(self), "wide")
+        wide = self._statistics._latest(owner, self._parameters(), self._lacks_digits)
+        work = float(X.shape[0]) * self._fitted().forward.size
+        return Rows(X, self.device, work=work), wide
 
     def _fitted(self):
         """Maps of the fitted state under the present parameters."""
-        return self._statistics._latest(type(self), tuple(self._key()), self._decide)
+        return self._statistics._latest(type(self), self._parameters(), self._decide)
 
     def _decide(self):
         self._check_parameters()
-        return self._factorise()
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            fitted = self._factorise()
+        if not np.all(np.isfinite(list(_sizes(fitted.forward)))):
+            raise ValueError(
+                f"The variances of the features are too small or too large for "
+                f"float64 to hold what {type(self).__name__} multiplies them by. "
+                f"Rescale the features."
+            )
+        return fitted
+
+    def _lacks_digits(self):
+        """Whether float32 products lack digits, or the range, for these maps."""
+        fitted, margin = self._fitted(), float(_FLOAT32.eps)
+        if margin * fitted.condition**0.5 > _COORDINATE_ERROR:
+            return True
+        least, most = float(_FLOAT32.tiny) / margin, float(_FLOAT32.max) * margin
+        return any(not least < size < most for size in _sizes(fitted.forward) if size)
 
     def _check_parameters(self):
         """Raise for parameters, perhaps changed after fit, that cannot be used."""
         self._validate_params()
 
-    def _key(self):
+    def _parameters(self):
         """What the maps depend on besides the statistics."""
-        for name, value in self.get_params(deep=False).items():
-            if name != "device":
-                yield value if isinstance(value, Hashable) else repr(value)
+        parameters = self.get_params(deep=False)
+        return tuple(v for name, v in parameters.items() if name != "device")
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _sizes(linear):
+    """Size of the largest entry of each array of a map; 0 if there is none."""
+    for values in linear.arrays:
+        xp = namespace(values)
+        yield float(xp.max(xp.abs(values))) if min(values.shape, default=1) else 0.0

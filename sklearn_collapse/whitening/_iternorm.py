@@ -196,7 +196,7 @@ class IterNormWhitener(ShrinkageMixin, LinearTransformer):
     def trace_loss_(self):
         """Trace loss of the output."""
         return self._statistics._cached(
-            (type(self).__name__, "trace_loss", *self._key()), self._trace_loss
+            (type(self).__name__, "trace_loss", *self._parameters()), self._trace_loss
         )
 
     @property

@@ -243,12 +243,11 @@ class SpectralTransformer(WhitenedLikelihood, SpectralEstimator):
     def _check_moments(self, moments):
         self._band()
 
-    def _key(self):
-        yield from (self._band(), self.transfer)
-        own = {"band", "transfer"}
-        for name, value in self.get_params(deep=False).items():
-            if name not in own | {"device"}:
-                yield value
+    def _parameters(self):
+        # A band may be an array, which is no key.
+        parameters = self.get_params(deep=False)
+        others = (v for k, v in parameters.items() if k not in ("band", "device"))
+        return (self._band(), *others)
 
     def _band(self):
         """Both edges of the band, checked."""

@@ -296,6 +296,26 @@ def test_rows_that_are_all_equal(options):
     assert np.isfinite(transformer.transform(X + 1)).all()
 
 
+@pytest.mark.parametrize("scale", [1e-20, 1e15])
+def test_gains_beyond_the_range_of_float32(scale):
+    X, _ = make_rows()
+    rows = (scale * X).astype(np.float32)
+    output, _ = expected(rows.astype(float), exponent=1)
+    Z = SpectralTransformer(exponent=1).fit_transform(rows)
+    assert Z.dtype == np.float32
+    assert_allclose(Z, output, atol=1e-5 * np.abs(output).max())
+
+
+def test_variances_beyond_the_range_of_float64():
+    X, _ = make_rows()
+    for estimator in (SpectralWhitener(floor="auto"), SpectralTransformer(exponent=1)):
+        with pytest.raises(ValueError, match="too small or too large for float64"):
+            estimator.fit(1e-155 * X)
+        assert not hasattr(estimator, "n_features_in_")
+    Z = SpectralTransformer().fit_transform(X)
+    assert_allclose(SpectralTransformer().fit_transform(1e-140 * X), Z, atol=1e-8)
+
+
 def test_offset_and_scale():
     X, _ = make_rows()
     for options in TRANSFERS[:-2]:
