@@ -70,6 +70,24 @@ def estimate(estimator, X, y, weights, device):
     return fitted, _with_covariance(moments, covariance, location)
 
 
+def check_alone(whitener):
+    """Raise for parameters that say something about the covariance as well."""
+    rule = isinstance(whitener.n_components, str)
+    for name, meant in (
+        ("shrinkage", bool(whitener.shrinkage)),
+        ("ddof", whitener.ddof != 0),
+        ("solver", whitener.solver in ("svd", "gram")),
+        ("n_components", rule),
+    ):
+        if meant:
+            raise ValueError(
+                f"{name}={getattr(whitener, name)!r} has no meaning beside covariance="
+                f"{type(whitener.covariance).__name__}, whose estimate is taken as it "
+                f"is. Leave {name} at its default"
+                f"{', or pass a number or a share of the variance' * rule}."
+            )
+
+
 def _with_covariance(moments, covariance, location):
     """Copy of moments whose within-class covariance is another."""
     found, old = moments.copy(), moments._gathered()

@@ -9,7 +9,7 @@ from sklearn_collapse._linalg._whitening import METHODS, whitening
 from sklearn_collapse._shrinkage import SHRINKAGE, ShrinkageMixin
 from sklearn_collapse.utils._arrays import Array, namespace
 from sklearn_collapse.utils._sklearn_private import HasMethods, Interval, StrOptions
-from sklearn_collapse.whitening._estimated import estimate
+from sklearn_collapse.whitening._estimated import check_alone, estimate
 from sklearn_collapse.whitening._likelihood import WhitenedLikelihood
 from sklearn_collapse.whitening._solver import SpectralEstimator
 
@@ -266,9 +266,9 @@ class SpectralWhitener(WhitenedLikelihood, ShrinkageMixin, SpectralEstimator):
         )
 
     def _knows_directions(self):
-        if self.method.endswith("_cor") and self.shrinkage is not None:
+        if self.method.endswith("_cor") and self.shrinkage:
             return False
-        everything = self.shrinkage is not None or self.floor != 0
+        everything = bool(self.shrinkage) or self.floor != 0
         return self._keeps_columns or not everything or self.n_components is not None
 
     def _needs_all_rows(self):
@@ -284,30 +284,13 @@ class SpectralWhitener(WhitenedLikelihood, ShrinkageMixin, SpectralEstimator):
                 "covariance was changed after fit, which used it: fit again."
             )
         if fitted:
-            self._check_beside_covariance()
-
-    def _check_beside_covariance(self):
-        """Raise for parameters that say something about the covariance as well."""
-        rule = isinstance(self.n_components, str)
-        for name, meant in (
-            ("shrinkage", bool(self.shrinkage)),
-            ("ddof", self.ddof != 0),
-            ("solver", self.solver in ("svd", "gram")),
-            ("n_components", rule),
-        ):
-            if meant:
-                raise ValueError(
-                    f"{name}={getattr(self, name)!r} has no meaning beside covariance="
-                    f"{type(self.covariance).__name__}, whose estimate is taken as it "
-                    f"is. Leave {name} at its default"
-                    f"{', or pass a number or a share of the variance' * rule}."
-                )
+            check_alone(self)
 
     def _gather(self, X, y, weights):
         if self.covariance is None:
             super()._gather(X, y, weights)
             return
-        self._check_beside_covariance()
+        check_alone(self)
         self.covariance_estimator_, self._of_rows = estimate(
             self.covariance, X, y, weights, self.device
         )
