@@ -548,3 +548,20 @@ def test_scatter_is_exactly_symmetric(library, flags, monkeypatch):
         if m.class_scatter:
             scatters = np.asarray(m.class_scatter_)
             assert_array_equal(scatters, np.swapaxes(scatters, 1, 2))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_gram_of_many_columns(monkeypatch, dtype):
+    """Panels of columns give what one product gives; large ones would crash BLAS."""
+    rng = np.random.default_rng(0)
+    X = (rng.normal(size=(50, 23)) + 3).astype(dtype)
+    y = np.arange(50) % 3
+    precision = "double" if dtype == "float64" else "single"
+    whole = ClassMoments.from_arrays(X, y, precision=precision)
+    expected = whole.scatter_
+    monkeypatch.setattr(_arrays, "_MOST_COLUMNS", 8)
+    monkeypatch.setattr(_arrays, "_PANEL", 5)
+    parts = ClassMoments.from_arrays(X, y, precision=precision)
+    rtol = 1e-12 if dtype == "float64" else 1e-5
+    assert_allclose(parts.scatter_, expected, rtol=rtol, atol=rtol * 100)
+    assert_allclose(parts.scatter_, parts.scatter_.T)

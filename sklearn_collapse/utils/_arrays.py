@@ -27,6 +27,10 @@ Array = Any  # an array of any library that follows the standard
 _BLOCK_BYTES = 8 * 2**20
 _RUNS = 128  # runs of rows that are summed by one product
 
+# OpenBLAS 0.3.30 crashes in the triangular product of 18,000 columns and more.
+_MOST_COLUMNS = 2**14
+_PANEL = 1024
+
 
 def is_foreign(X):
     """Whether X is an array of a library other than NumPy (torch, strict, …)."""
@@ -199,12 +203,22 @@ def add_gram(total, rows, xp, sign=1.0):
     `mirror` completes the matrix after the last block.
     """
     if is_numpy(xp):
+        if rows.shape[1] > _MOST_COLUMNS:
+            return _add_panels(total, rows, sign)
         same = rows.dtype == total.dtype
         if same:  # one triangle, accumulated in place: half the work of `@`
             return blas.dsyrk(sign, rows.T, beta=1.0, c=total, overwrite_c=1)
         return total + blas.ssyrk(sign, rows.T)
     gram = xp.matmul(xp.matrix_transpose(rows), rows)
     return total + sign * xp.astype(gram, total.dtype)
+
+
+def _add_panels(total, rows, sign):
+    """Fill the upper triangle panel by panel of columns."""
+    for columns in slices(rows.shape[1], _PANEL):
+        above = slice(0, columns.stop)
+        total[above, columns] += sign * (rows[:, above].T @ rows[:, columns])
+    return total
 
 
 def add_low_rank(total, rows, xp):
