@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from sklearn_collapse._linalg._rows import LinearMap, centring, map_rows
+from sklearn_collapse._linalg._maps import LinearMap
+from sklearn_collapse._linalg._rows import centring, map_rows
 from sklearn_collapse.utils._arrays import device_of, float_dtype
 from sklearn_collapse.utils._finite import raise_nonfinite
 

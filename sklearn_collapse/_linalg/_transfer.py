@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_collapse._linalg._rows import LinearMap
+from sklearn_collapse._linalg._maps import LinearMap
 from sklearn_collapse.utils._arrays import Array, as_like, device_of, to_numpy
 
 TRANSFERS = ("power", "soft", "band", "drop_top", "direct_pred")

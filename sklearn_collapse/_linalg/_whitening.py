@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_collapse._linalg._rows import LinearMap
+from sklearn_collapse._linalg._maps import LinearMap
 from sklearn_collapse.utils._arrays import as_like, device_of, to_numpy
 
 METHODS = ("zca", "pca", "cholesky", "zca_cor", "pca_cor")

@@ -5,7 +5,7 @@ import math
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_collapse._linalg._rows import LinearMap, affine_rows
+from sklearn_collapse._linalg._maps import LinearMap, affine_rows
 from sklearn_collapse.etf._base import FrameEstimator
 from sklearn_collapse.utils._arrays import Rows, namespace
 

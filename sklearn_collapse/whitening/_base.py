@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_collapse._base import MomentsEstimator
 from sklearn_collapse._linalg._blocks import BlockMap
-from sklearn_collapse._linalg._rows import LinearMap, affine_rows
+from sklearn_collapse._linalg._maps import LinearMap, affine_rows
 from sklearn_collapse.utils._arrays import Rows, namespace
 from sklearn_collapse.utils._available import available_unless
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sklearn_collapse._base import LabelledMomentsEstimator
 from sklearn_collapse._components import count_components
-from sklearn_collapse._linalg._rows import LinearMap
+from sklearn_collapse._linalg._maps import LinearMap
 from sklearn_collapse._linalg._spectrum import Spectrum
 from sklearn_collapse._linalg._subspace import projection
 from sklearn_collapse._linalg._whitening import same_signs

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sklearn_collapse._linalg._rows import squared_norms
+from sklearn_collapse._linalg._maps import squared_norms
 from sklearn_collapse.utils._arrays import namespace, to_numpy
 from sklearn_collapse.utils._validation import check_weights
 

@@ -3,7 +3,7 @@
 from numbers import Real
 from typing import NamedTuple
 
-from sklearn_collapse._linalg._rows import LinearMap
+from sklearn_collapse._linalg._maps import LinearMap
 from sklearn_collapse._linalg._spectrum import floored_inverse
 from sklearn_collapse._linalg._whitening import METHODS, whitening
 from sklearn_collapse._shrinkage import SHRINKAGE, ShrinkageMixin

@@ -7,7 +7,7 @@ import numpy as np
 
 from sklearn_collapse._components import warn_of_tie
 from sklearn_collapse._linalg import _transfer
-from sklearn_collapse._linalg._rows import LinearMap
+from sklearn_collapse._linalg._maps import LinearMap
 from sklearn_collapse._linalg._transfer import TRANSFERS, diagonal_map, map_condition
 from sklearn_collapse._linalg._whitening import same_signs
 from sklearn_collapse.utils._arrays import (

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sklearn_collapse._linalg._blocks import BlockMap, diagonal_blocks
-from sklearn_collapse._linalg._rows import affine_rows
+from sklearn_collapse._linalg._maps import affine_rows
 from sklearn_collapse.utils._arrays import Rows, namespace
 
 CUTS = [(1, 1), (6, 1), (6, 2), (6, 6), (7, 2), (7, 3), (11, 4), (11, 10)]

@@ -9,7 +9,7 @@ from sklearn_collapse._linalg._factor import (
     orthogonal_rows,
     spectrum_of_rows,
 )
-from sklearn_collapse._linalg._rows import LinearMap, affine_rows, squared_norms
+from sklearn_collapse._linalg._maps import LinearMap, affine_rows, squared_norms
 from sklearn_collapse._linalg._spectrum import eigh_by_rank
 from sklearn_collapse.utils._arrays import Rows, namespace
 
