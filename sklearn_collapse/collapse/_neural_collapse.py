@@ -30,9 +30,10 @@ from sklearn_collapse.utils._sklearn_private import (
     fit_context,
 )
 
+_NAMES = [name for name, metric in METRICS.items() if metric.family == "collapse"]
 # Metrics of the class means alone cannot change on new rows.
 _CRITERIA: frozenset = frozenset(
-    name for name, metric in METRICS.items() if metric.needs & {"moments", "rows"}
+    name for name in _NAMES if METRICS[name].needs & {"moments", "rows"}
 )
 
 # Numbers in the scatters of single classes that fit keeps at the most.
@@ -350,11 +351,11 @@ class NeuralCollapseScorer(
 
     def _wanted(self):
         if self.metrics is None or self.metrics == "all":
-            return list(METRICS)
-        unknown = [name for name in self.metrics if name not in METRICS]
+            return list(_NAMES)
+        unknown = [name for name in self.metrics if name not in _NAMES]
         if unknown:
             raise ValueError(
-                f"metrics contains unknown names {unknown}; known are {list(METRICS)}."
+                f"metrics contains unknown names {unknown}; known are {_NAMES}."
             )
         return list(self.metrics)
 

@@ -15,8 +15,9 @@ from sklearn_collapse.metrics._means import (
     nc2_etf_error,
     nc2_max_angle,
 )
+from sklearn_collapse.metrics._metric import Metric
 from sklearn_collapse.metrics._ood import fpr_at_tpr, ood_table
-from sklearn_collapse.metrics._registry import METRICS, Metric
+from sklearn_collapse.metrics._registry import METRICS
 from sklearn_collapse.metrics._scorers import get_scorer, get_scorer_names
 from sklearn_collapse.metrics._within import (
     cdnv,

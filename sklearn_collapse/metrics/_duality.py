@@ -9,6 +9,7 @@ from sklearn_collapse._linalg._frames import simplex_distance, unit_means
 from sklearn_collapse._linalg._rows import class_metric, map_rows, nearest_class
 from sklearn_collapse.metrics._geometry import balanced_weights, geometry_of
 from sklearn_collapse.metrics._means import simplex_exists
+from sklearn_collapse.metrics._metric import metric
 from sklearn_collapse.utils._arrays import Rows, namespace, to_numpy
 from sklearn_collapse.utils._labels import as_label_array, encode_known, positions
 from sklearn_collapse.utils._validation import (
@@ -17,7 +18,18 @@ from sklearn_collapse.utils._validation import (
     drop_zero_weights,
 )
 
+# A head is kept as it is when the features are mapped.
+_WITH_HEAD = {"scale", "translation", "cloning"}
 
+
+@metric(
+    "collapse",
+    "means head",
+    "Papyan, Han, Donoho 2020",
+    direction="lower",
+    high=2.0,
+    keeps=_WITH_HEAD,
+)
 def nc3_self_duality(
     X,
     y,
@@ -81,6 +93,14 @@ def nc3_self_duality(
     return _nc3_self_duality(geometry, weights, centered=centered, squared=squared)
 
 
+@metric(
+    "collapse",
+    "means head",
+    "Wu, Papyan 2024",
+    direction="lower",
+    high=1.0,
+    keeps=_WITH_HEAD,
+)
 def nc3_uniform_duality(X, y, head, *, sample_weight=None, class_weight=None):
     """UNC3, uniform duality: variance over classes of cos(w_c, m_c).
 
@@ -130,6 +150,14 @@ def nc3_uniform_duality(X, y, head, *, sample_weight=None, class_weight=None):
     return _nc3_uniform_duality(geometry, weights)
 
 
+@metric(
+    "collapse",
+    "means head",
+    "Dang et al. 2023",
+    direction="lower",
+    high=2.0,
+    keeps=_WITH_HEAD,
+)
 def nc3_product(X, y, head, *, sample_weight=None, class_weight=None):
     """NC3, product form: distance of W M^T from a simplex Gram matrix.
 
@@ -179,6 +207,14 @@ def nc3_product(X, y, head, *, sample_weight=None, class_weight=None):
     return _nc3_product(geometry, _weights(geometry, head, (X, y, sample_weight)))
 
 
+@metric(
+    "collapse",
+    "means rows head",
+    "Papyan, Han, Donoho 2020",
+    direction="higher",
+    high=1.0,
+    keeps={"cloning"},
+)
 def nc4_agreement(X, y, head, *, sample_weight=None, class_weight=None):
     """NC4: share of rows on which the head and the nearest class mean agree.
 
@@ -228,6 +264,13 @@ def nc4_agreement(X, y, head, *, sample_weight=None, class_weight=None):
     return row_shares(rows, geometry.moments, codes, weights, head)["nc4_agreement"]
 
 
+@metric(
+    "collapse",
+    "means rows",
+    "Galanti, Gyorgy, Hutter 2022",
+    direction="higher",
+    high=1.0,
+)
 def ncm_accuracy(X, y, *, sample_weight=None, class_weight=None):
     """Accuracy of the nearest class mean.
 

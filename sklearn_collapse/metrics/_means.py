@@ -11,9 +11,11 @@ from sklearn_collapse._linalg._frames import (
     unit_means,
 )
 from sklearn_collapse.metrics._geometry import geometry_of
+from sklearn_collapse.metrics._metric import metric
 from sklearn_collapse.utils._warnings import CollapseWarning, warn_caller
 
 
+@metric("collapse", "means", "Papyan, Han, Donoho 2020", direction="lower")
 def nc2_equinorm(X, y, *, sample_weight=None, class_weight=None):
     """NC2, equal norms: std_c ||m_c|| / mean_c ||m_c||.
 
@@ -57,6 +59,7 @@ def nc2_equinorm(X, y, *, sample_weight=None, class_weight=None):
     return _nc2_equinorm(geometry_of(X, y, sample_weight, class_weight))
 
 
+@metric("collapse", "means", "Papyan, Han, Donoho 2020", direction="lower", high=1.0)
 def nc2_equiangularity(X, y, *, sample_weight=None, class_weight=None):
     """NC2, equal angles: standard deviation over pairs of cos(m_i, m_j).
 
@@ -101,6 +104,7 @@ def nc2_equiangularity(X, y, *, sample_weight=None, class_weight=None):
     return _nc2_equiangularity(geometry_of(X, y, sample_weight, class_weight))
 
 
+@metric("collapse", "means", "Papyan, Han, Donoho 2020", direction="lower", high=2.0)
 def nc2_max_angle(X, y, *, sample_weight=None, class_weight=None):
     """NC2, maximal angles: mean over pairs of ``|cos(m_i, m_j) + 1 / (C - 1)|``.
 
@@ -144,6 +148,7 @@ def nc2_max_angle(X, y, *, sample_weight=None, class_weight=None):
     return _nc2_max_angle(geometry_of(X, y, sample_weight, class_weight))
 
 
+@metric("collapse", "means", "Dang et al. 2023", direction="lower", high=2**0.5)
 def nc2_etf_error(X, y, *, sample_weight=None, class_weight=None):
     """NC2 as one number: distance of the means' Gram matrix from a simplex ETF.
 
@@ -161,7 +166,8 @@ def nc2_etf_error(X, y, *, sample_weight=None, class_weight=None):
     Returns
     -------
     float
-        In [0, 2], lower is more collapsed, 0 for a simplex equiangular tight frame;
+        In [0, sqrt(2)], lower is more collapsed, 0 for a simplex equiangular tight
+        frame;
         nan with a warning if C > d + 1, where no simplex exists.
 
     See Also
@@ -191,6 +197,7 @@ def nc2_etf_error(X, y, *, sample_weight=None, class_weight=None):
     return _nc2_etf_error(geometry_of(X, y, sample_weight, class_weight))
 
 
+@metric("collapse", "means", "Wu, Papyan 2024", direction="lower", low=-math.log(2))
 def gnc2_uniformity(X, y, *, sample_weight=None, class_weight=None):
     """GNC2, hyperspherical uniformity: mean over pairs of -log ||u_i - u_j||.
 
@@ -233,6 +240,14 @@ def gnc2_uniformity(X, y, *, sample_weight=None, class_weight=None):
     return _gnc2_uniformity(geometry_of(X, y, sample_weight, class_weight))
 
 
+@metric(
+    "collapse",
+    "means",
+    "Dang et al. 2023",
+    direction="lower",
+    high=1.0,
+    keeps={"rotation", "scale", "cloning"},
+)
 def gof_off_diagonal(X, y, *, sample_weight=None, class_weight=None):
     """Off-diagonal share of the uncentred means' Gram matrix.
 

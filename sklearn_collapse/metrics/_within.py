@@ -4,10 +4,12 @@ import math
 
 from sklearn_collapse._linalg._frames import diagonal_mask, pair_distances
 from sklearn_collapse.metrics._geometry import geometry_of
+from sklearn_collapse.metrics._metric import RIGID, metric
 from sklearn_collapse.utils._decompositions import svdvals
 from sklearn_collapse.utils._warnings import CollapseWarning, warn_caller
 
 
+@metric("collapse", "moments", "Papyan, Han, Donoho 2020", direction="lower")
 def nc1_pinv(X, y, *, sample_weight=None, class_weight=None):
     """NC1, variability collapse: tr(Sigma_W Sigma_B^+) / C.
 
@@ -54,6 +56,7 @@ def nc1_pinv(X, y, *, sample_weight=None, class_weight=None):
     return _nc1_pinv(geometry_of(X, y, sample_weight, class_weight))
 
 
+@metric("collapse", "moments", "Tirer et al. 2023", direction="lower")
 def nc1_trace_ratio(X, y, *, sample_weight=None, class_weight=None):
     """NC1 as a ratio of traces: tr(Sigma_W) / tr(Sigma_B).
 
@@ -96,6 +99,13 @@ def nc1_trace_ratio(X, y, *, sample_weight=None, class_weight=None):
     return _nc1_trace_ratio(geometry_of(X, y, sample_weight, class_weight))
 
 
+@metric(
+    "collapse",
+    "moments",
+    "Fukunaga 1990",
+    direction="higher",
+    keeps=RIGID | {"invertible"},
+)
 def fisher_ratio(X, y, *, sample_weight=None, class_weight=None):
     """Fisher ratio: tr(Sigma_W^-1 Sigma_B).
 
@@ -139,6 +149,14 @@ def fisher_ratio(X, y, *, sample_weight=None, class_weight=None):
     return _fisher_ratio(geometry_of(X, y, sample_weight, class_weight))
 
 
+@metric(
+    "collapse",
+    "moments",
+    "Xu, Liu 2023",
+    direction="lower",
+    high=1.0,
+    keeps=RIGID | {"invertible"},
+)
 def vci(X, y, *, sample_weight=None, class_weight=None):
     """Variability collapse index: 1 - tr(Sigma_T^+ Sigma_B) / rank(Sigma_B).
 
@@ -185,6 +203,7 @@ def vci(X, y, *, sample_weight=None, class_weight=None):
     return _vci(geometry_of(X, y, sample_weight, class_weight))
 
 
+@metric("collapse", "moments", "Galanti, Gyorgy, Hutter 2022", direction="lower")
 def cdnv(X, y, *, sample_weight=None, class_weight=None, reduction="mean", power=2):
     """Class-distance normalised variance: (Var_i + Var_j) / (2 ||mu_i - mu_j||^2).
 

@@ -15,7 +15,11 @@ from sklearn_collapse.report._load import FeatureSet
 from sklearn_collapse.whitening import SpectralWhitener
 
 # Metrics that are also measured on rows that were not fitted on.
-_HELD_OUT = [name for name, m in METRICS.items() if m.needs & {"moments", "rows"}]
+_HELD_OUT = [
+    name
+    for name, metric in METRICS.items()
+    if metric.family == "collapse" and metric.needs & {"moments", "rows"}
+]
 _HELD_OUT_ALIGNMENT = ("disparity", "alignment_mean", "alignment_min")
 
 

@@ -12,7 +12,11 @@ from sklearn_collapse import LinearHead
 from sklearn_collapse.collapse import NeuralCollapseScorer
 from sklearn_collapse.metrics import METRICS, CollapseWarning
 
-CRITERIA = [name for name in METRICS if METRICS[name].needs & {"moments", "rows"}]
+CRITERIA = [
+    name
+    for name in METRICS
+    if METRICS[name].family == "collapse" and METRICS[name].needs & {"moments", "rows"}
+]
 FROM_MOMENTS = [name for name in CRITERIA if "moments" in METRICS[name].needs]
 WEIGHTINGS = [None, "balanced"]
 D = 4

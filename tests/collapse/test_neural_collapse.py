@@ -29,7 +29,7 @@ from sklearn_collapse import ClassMoments, LinearHead
 from sklearn_collapse.collapse import NeuralCollapseScorer, _neural_collapse
 from sklearn_collapse.metrics import METRICS, CollapseWarning
 
-NAMES = list(METRICS)
+NAMES = [name for name, metric in METRICS.items() if metric.family == "collapse"]
 NEED_HEAD = [name for name in NAMES if "head" in METRICS[name].needs]
 NEED_ROWS = [name for name in NAMES if "rows" in METRICS[name].needs]
 CRITERIA = [name for name in NAMES if METRICS[name].needs & {"moments", "rows"}]

@@ -37,7 +37,7 @@ from sklearn_collapse.metrics import (
     vci,
 )
 
-NAMES = list(METRICS)
+NAMES = [name for name, metric in METRICS.items() if metric.family == "collapse"]
 NEED_HEAD = [name for name in NAMES if "head" in METRICS[name].needs]
 NEED_NO_HEAD = [name for name in NAMES if name not in NEED_HEAD]
 NEED_SIMPLEX = ["nc2_max_angle", "nc2_etf_error", "nc3_product"]
