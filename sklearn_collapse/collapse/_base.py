@@ -143,24 +143,13 @@ class MetricsScorer(MomentsEstimator):
             self.unit_moments_ = self._new_unit_moments().update(X, y, weights)
 
     def _continue_moments(self, X, y, weights):
-        first = not hasattr(self, "moments_")
-        if first and self._needs("unit_moments"):
+        # Rows that were gathered without them cannot be added later: what needs the
+        # moments of unit rows then stays absent.
+        if not hasattr(self, "moments_") and self._needs("unit_moments"):
             self.unit_moments_ = self._new_unit_moments()
-        if not first and self._needs("unit_moments") and self._missing_unit():
-            raise ValueError(
-                "partial_fit cannot add the moments of unit rows: the rows before "
-                "were gathered without them. Use fit, or partial_fit for all blocks, "
-                "with the same metrics and criterion."
-            )
         super()._continue_moments(X, y, weights)
         if hasattr(self, "unit_moments_"):
             self.unit_moments_.update(X, y, weights)
-
-    def _missing_unit(self):
-        had = self._had()
-        return "unit_moments" not in had or (
-            self._needs("class_scatters") and "class_scatters" not in had
-        )
 
     def _new_unit_moments(self):
         return ClassMoments(

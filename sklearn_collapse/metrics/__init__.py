@@ -1,5 +1,6 @@
 """One pure function per published metric, and what is known about each."""
 
+from sklearn_collapse.metrics._coding_rate import coding_rate_reduction
 from sklearn_collapse.metrics._duality import (
     nc3_product,
     nc3_self_duality,
@@ -19,6 +20,7 @@ from sklearn_collapse.metrics._metric import Metric
 from sklearn_collapse.metrics._ood import fpr_at_tpr, ood_table
 from sklearn_collapse.metrics._registry import METRICS
 from sklearn_collapse.metrics._scorers import get_scorer, get_scorer_names
+from sklearn_collapse.metrics._separation import class_separation, lidar, tolerance
 from sklearn_collapse.metrics._within import (
     cdnv,
     fisher_ratio,
@@ -33,12 +35,15 @@ __all__ = [
     "CollapseWarning",
     "Metric",
     "cdnv",
+    "class_separation",
+    "coding_rate_reduction",
     "fisher_ratio",
     "fpr_at_tpr",
     "get_scorer",
     "get_scorer_names",
     "gnc2_uniformity",
     "gof_off_diagonal",
+    "lidar",
     "nc1_pinv",
     "nc1_trace_ratio",
     "nc2_equiangularity",
@@ -51,5 +56,6 @@ __all__ = [
     "nc4_agreement",
     "ncm_accuracy",
     "ood_table",
+    "tolerance",
     "vci",
 ]

@@ -14,15 +14,19 @@ from sklearn_collapse.metrics import METRICS, Metric
 from sklearn_collapse.metrics._metric import INVARIANCES
 
 NAMES = [name for name, metric in METRICS.items() if metric.family == "collapse"]
-NEEDS = {"means", "moments", "rows", "head"}
+NEEDS = {"means", "moments", "rows", "head", "unit_moments", "class_scatters"}
 KNOWN = {
     *("nc1_pinv", "nc1_trace_ratio", "fisher_ratio", "cdnv", "vci"),
     *("nc2_equinorm", "nc2_equiangularity", "nc2_max_angle", "nc2_etf_error"),
     *("gnc2_uniformity", "gof_off_diagonal"),
     *("nc3_self_duality", "nc3_uniform_duality", "nc3_product"),
     *("nc4_agreement", "ncm_accuracy"),
+    *("lidar", "class_separation", "tolerance", "coding_rate_reduction"),
 }
-HIGHER_IS_BETTER = {"fisher_ratio", "nc4_agreement", "ncm_accuracy"}
+HIGHER_IS_BETTER = {
+    *("fisher_ratio", "nc4_agreement", "ncm_accuracy"),
+    *("lidar", "class_separation", "tolerance", "coding_rate_reduction"),
+}
 
 
 def measure(name, X, y, head, **options):
@@ -164,9 +168,9 @@ def test_needs_say_when_a_metric_can_be_had(name):
     X, y = make_rows([20, 20, 20])
     for head in (None, LinearHead(np.eye(3, 5))):
         for has_rows in (False, True):
-            scorer = NeuralCollapseScorer(head=head)
+            scorer = NeuralCollapseScorer(head=head, metrics="all")
             fitted = scorer.fit(X, y) if has_rows else scorer.partial_fit(X, y)
-            had = {"means", "moments"}
+            had = {"means", "moments", "unit_moments", "class_scatters"}
             had |= {"head"} if head is not None else set()
             had |= {"rows"} if has_rows else set()
             assert (name in fitted.metrics_) == (METRICS[name].needs <= had)
@@ -180,4 +184,6 @@ def test_metrics_of_means_ignore_the_spread(name):
     head = LinearHead(np.eye(3, 5))
     wide = means + 10 * (X - means)
     same = math.isclose(measure(name, X, y, head), measure(name, wide, y, head))
-    assert same == (not METRICS[name].needs & {"moments", "rows"})
+    changes = {"moments", "unit_moments", "rows"}
+    if name != "lidar":  # a common factor of the scatter changes nothing
+        assert same == (not METRICS[name].needs & changes)
