@@ -7,6 +7,14 @@ from sklearn_collapse.metrics._duality import (
     nc4_agreement,
     ncm_accuracy,
 )
+from sklearn_collapse.metrics._hierarchy import mistake_severity
+from sklearn_collapse.metrics._latents import (
+    CodebookUsage,
+    active_units,
+    codebook_usage,
+    least_volume,
+    posterior_collapse,
+)
 from sklearn_collapse.metrics._means import (
     gnc2_uniformity,
     gof_off_diagonal,
@@ -19,6 +27,13 @@ from sklearn_collapse.metrics._metric import Metric
 from sklearn_collapse.metrics._ood import fpr_at_tpr, ood_table
 from sklearn_collapse.metrics._registry import METRICS
 from sklearn_collapse.metrics._scorers import get_scorer, get_scorer_names
+from sklearn_collapse.metrics._truncation import truncation_curve
+from sklearn_collapse.metrics._views import alignment, cross_correlation_loss
+from sklearn_collapse.metrics._weights import (
+    sign_diversity,
+    spectral_alignment,
+    utilized_rank,
+)
 from sklearn_collapse.metrics._within import (
     cdnv,
     fisher_ratio,
@@ -30,15 +45,22 @@ from sklearn_collapse.utils._warnings import CollapseWarning
 
 __all__ = [
     "METRICS",
+    "CodebookUsage",
     "CollapseWarning",
     "Metric",
+    "active_units",
+    "alignment",
     "cdnv",
+    "codebook_usage",
+    "cross_correlation_loss",
     "fisher_ratio",
     "fpr_at_tpr",
     "get_scorer",
     "get_scorer_names",
     "gnc2_uniformity",
     "gof_off_diagonal",
+    "least_volume",
+    "mistake_severity",
     "nc1_pinv",
     "nc1_trace_ratio",
     "nc2_equiangularity",
@@ -51,5 +73,10 @@ __all__ = [
     "nc4_agreement",
     "ncm_accuracy",
     "ood_table",
+    "posterior_collapse",
+    "sign_diversity",
+    "spectral_alignment",
+    "truncation_curve",
+    "utilized_rank",
     "vci",
 ]
