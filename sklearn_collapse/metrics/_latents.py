@@ -1,5 +1,6 @@
 """Latent variables of autoencoders: which are used, and how much room they take."""
 
+import math
 from numbers import Integral
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ class CodebookUsage(NamedTuple):
     usage : float
         Share of the codes that occur, in (0, 1].
     perplexity : float
-        exp of the entropy of the codes, in [1, n_codes].
+        Exponential of the entropy of the codes, in [1, n_codes].
     dead_codes : ndarray of int
         Codes that do not occur, ascending.
     counts : ndarray of shape (n_codes,)
@@ -256,9 +257,9 @@ def codebook_usage(codes, n_codes, *, sample_weight=None):
     counts = np.bincount(codes.ravel(), weights=weights, minlength=n_codes)
     used = counts[counts > 0]
     shares = used / used.sum()
-    # The sum of ln(1/p) is never negative, and 1 is exact where one code is used.
     entropy = float(np.sum(shares * -np.log(shares)))
-    perplexity = min(float(np.exp(entropy)), float(len(used)))
+    # Rounding must not take it beyond the number of codes that occur.
+    perplexity = min(math.exp(entropy), float(len(used)))
     dead = np.flatnonzero(counts == 0)
     return CodebookUsage(len(used) / n_codes, perplexity, dead, counts)
 
