@@ -261,7 +261,7 @@ def codebook_usage(codes, n_codes, *, sample_weight=None):
     # Rounding must not take it beyond the number of codes that occur.
     perplexity = min(math.exp(entropy), float(len(used)))
     dead = np.flatnonzero(counts == 0)
-    return CodebookUsage(len(used) / n_codes, perplexity, dead, counts)
+    return CodebookUsage(len(used) / int(n_codes), perplexity, dead, counts)
 
 
 def least_volume(X, *, eta=0.01, ddof=1, sample_weight=None):

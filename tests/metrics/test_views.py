@@ -122,6 +122,14 @@ def test_constant_columns():
     assert cross_correlation_loss(ones, ones) == 3.0
 
 
+def test_columns_of_opposite_sign():
+    """A correlation of -1 on the diagonal costs 4."""
+    X, _ = make_views(8)
+    flipped = X * [1, -1, 1, -1, -1]
+    assert_allclose(cross_correlation_loss(X, flipped), slow_loss(X, flipped))
+    assert cross_correlation_loss(X, flipped, weight=0) == pytest.approx(12)
+
+
 def test_large_values():
     X_a, X_b = make_views(5)
     assert_allclose(
