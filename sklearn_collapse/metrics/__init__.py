@@ -8,6 +8,14 @@ from sklearn_collapse.metrics._duality import (
     nc4_agreement,
     ncm_accuracy,
 )
+from sklearn_collapse.metrics._hierarchy import mistake_severity
+from sklearn_collapse.metrics._latents import (
+    CodebookUsage,
+    active_units,
+    codebook_usage,
+    least_volume,
+    posterior_collapse,
+)
 from sklearn_collapse.metrics._means import (
     gnc2_uniformity,
     gof_off_diagonal,
@@ -21,6 +29,13 @@ from sklearn_collapse.metrics._ood import fpr_at_tpr, ood_table
 from sklearn_collapse.metrics._registry import METRICS
 from sklearn_collapse.metrics._scorers import get_scorer, get_scorer_names
 from sklearn_collapse.metrics._separation import class_separation, lidar, tolerance
+from sklearn_collapse.metrics._truncation import truncation_curve
+from sklearn_collapse.metrics._views import alignment, cross_correlation_loss
+from sklearn_collapse.metrics._weights import (
+    sign_diversity,
+    spectral_alignment,
+    utilized_rank,
+)
 from sklearn_collapse.metrics._within import (
     cdnv,
     fisher_ratio,
@@ -32,18 +47,25 @@ from sklearn_collapse.utils._warnings import CollapseWarning
 
 __all__ = [
     "METRICS",
+    "CodebookUsage",
     "CollapseWarning",
     "Metric",
+    "active_units",
+    "alignment",
     "cdnv",
     "class_separation",
+    "codebook_usage",
     "coding_rate_reduction",
+    "cross_correlation_loss",
     "fisher_ratio",
     "fpr_at_tpr",
     "get_scorer",
     "get_scorer_names",
     "gnc2_uniformity",
     "gof_off_diagonal",
+    "least_volume",
     "lidar",
+    "mistake_severity",
     "nc1_pinv",
     "nc1_trace_ratio",
     "nc2_equiangularity",
@@ -56,6 +78,11 @@ __all__ = [
     "nc4_agreement",
     "ncm_accuracy",
     "ood_table",
+    "posterior_collapse",
+    "sign_diversity",
+    "spectral_alignment",
     "tolerance",
+    "truncation_curve",
+    "utilized_rank",
     "vci",
 ]
