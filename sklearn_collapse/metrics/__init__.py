@@ -1,11 +1,27 @@
 """One pure function per published metric, and what is known about each."""
 
+from sklearn_collapse.metrics._decorrelation import (
+    feature_correlation,
+    vicreg_covariance,
+    vicreg_variance,
+)
+from sklearn_collapse.metrics._directions import (
+    feature_std,
+    mean_cosine,
+    wasserstein_uniformity,
+)
 from sklearn_collapse.metrics._duality import (
     nc3_product,
     nc3_self_duality,
     nc3_uniform_duality,
     nc4_agreement,
     ncm_accuracy,
+)
+from sklearn_collapse.metrics._isotropy import (
+    alpha_req,
+    eee,
+    isoscore,
+    vrm,
 )
 from sklearn_collapse.metrics._means import (
     gnc2_uniformity,
@@ -17,8 +33,28 @@ from sklearn_collapse.metrics._means import (
 )
 from sklearn_collapse.metrics._metric import Metric
 from sklearn_collapse.metrics._ood import fpr_at_tpr, ood_table
+from sklearn_collapse.metrics._partition import (
+    partition_ratio,
+)
+from sklearn_collapse.metrics._ranks import (
+    effective_rank,
+    entropy_rank,
+    participation_ratio,
+    rankme,
+)
 from sklearn_collapse.metrics._registry import METRICS
+from sklearn_collapse.metrics._relative_ranks import (
+    nesum,
+    nuclear_rank,
+    numerical_rank,
+    stable_rank,
+)
 from sklearn_collapse.metrics._scorers import get_scorer, get_scorer_names
+from sklearn_collapse.metrics._utilization import (
+    n_components_for_variance,
+    spectral_utilization,
+    unexplained_variance_area,
+)
 from sklearn_collapse.metrics._within import (
     cdnv,
     fisher_ratio,
@@ -32,13 +68,22 @@ __all__ = [
     "METRICS",
     "CollapseWarning",
     "Metric",
+    "alpha_req",
     "cdnv",
+    "eee",
+    "effective_rank",
+    "entropy_rank",
+    "feature_correlation",
+    "feature_std",
     "fisher_ratio",
     "fpr_at_tpr",
     "get_scorer",
     "get_scorer_names",
     "gnc2_uniformity",
     "gof_off_diagonal",
+    "isoscore",
+    "mean_cosine",
+    "n_components_for_variance",
     "nc1_pinv",
     "nc1_trace_ratio",
     "nc2_equiangularity",
@@ -50,6 +95,19 @@ __all__ = [
     "nc3_uniform_duality",
     "nc4_agreement",
     "ncm_accuracy",
+    "nesum",
+    "nuclear_rank",
+    "numerical_rank",
     "ood_table",
+    "participation_ratio",
+    "partition_ratio",
+    "rankme",
+    "spectral_utilization",
+    "stable_rank",
+    "unexplained_variance_area",
     "vci",
+    "vicreg_covariance",
+    "vicreg_variance",
+    "vrm",
+    "wasserstein_uniformity",
 ]
