@@ -52,6 +52,7 @@ def participation_ratio(X, centered=True):
 
 
 def stable_rank(X):
+    X = np.asarray(X, dtype=float)
     return np.linalg.norm(X, "fro") ** 2 / np.linalg.norm(X, 2) ** 2
 
 

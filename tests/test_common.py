@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.covariance import ShrunkCovariance
 from sklearn.utils.estimator_checks import check_estimator
 
-from sklearn_collapse.collapse import NeuralCollapseScorer
+from sklearn_collapse.collapse import DimensionalCollapseScorer, NeuralCollapseScorer
 from sklearn_collapse.etf import ETFAligner, ETFAlignmentScorer
 from sklearn_collapse.metrics import CollapseWarning
 from sklearn_collapse.ood import LogitDetector, MahalanobisDetector, NECODetector
@@ -28,6 +28,11 @@ INSTANCES = [
     NeuralCollapseScorer(),
     NeuralCollapseScorer("nc4_agreement", head="lda", class_weight="balanced"),
     NeuralCollapseScorer("cdnv", metrics=["cdnv", "nc2_etf_error"]),
+    DimensionalCollapseScorer(),
+    DimensionalCollapseScorer(centered=False, metrics="all"),
+    DimensionalCollapseScorer("wasserstein_uniformity"),
+    DimensionalCollapseScorer("eee", metrics=["nesum", "mean_cosine"]),
+    DimensionalCollapseScorer("vrm"),
     ETFAligner(),
     ETFAligner(scaling=False),
     ETFAlignmentScorer(),

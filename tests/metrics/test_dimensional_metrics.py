@@ -135,7 +135,7 @@ def test_weights_are_repetitions(library, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_mean_far_from_zero(name):
-    """Float32 rows whose mean is 1e4 times the spread: the oracle sees the same rows."""
+    """Float32 rows, mean 1e4 times the spread: the oracle sees the same rows."""
     X = (made(offset=0) + 1e4).astype(np.float32)
     # An SVD of the rows as they are has rounding of the mean's size, not the spread's.
     rtol = 1e-9 if "translation" in METRICS[name].invariances else 1e-3
@@ -167,9 +167,9 @@ def test_functions_beside_the_metrics(library):
 
 
 def test_partition_function_does_not_overflow():
-    X = with_spectrum([1e6, 1e5, 1.0])
-    found = partition_ratio(X)
-    assert 0 <= found < 1e-12
+    X = np.diag([1732.0, 1731.0, 1730.0])
+    X = np.concatenate([X, -X])
+    assert partition_ratio(X) == pytest.approx(math.exp(-2), rel=1e-12)
     with np.errstate(over="ignore", invalid="ignore"):
         assert not np.isfinite(oracles.partition_ratio(X))
     assert partition_ratio(np.zeros((4, 3))) == 1
@@ -223,8 +223,8 @@ def test_rows_on_a_line(d):
 
 @pytest.mark.parametrize("name", sorted(RANKS))
 def test_ranks_stay_within_their_bounds(name):
-    """A flat spectrum at d = 512 is never above d, one direction is 1 and no more."""
-    d = 512
+    """A flat spectrum at d = 256 is never above d, one direction is 1 and no more."""
+    d = 256
     flat = np.concatenate([np.eye(d), -np.eye(d)])
     for X in (flat, flat.astype(np.float32), flat[:, ::-1] * 1e-3):
         assert measure(name, X) <= d
@@ -338,7 +338,7 @@ def test_mean_cosine_of_a_narrow_cone():
     gap = np.mean([((a - b) ** 2).sum() / 2 for a in Z for b in Z]) * 50 / 49
     assert 1 - mean_cosine(X) == pytest.approx(gap, rel=1e-2)
     opposite = np.array([[1.0, 2.0], [-2.0, -4.0]])
-    assert mean_cosine(opposite) == -1
+    assert mean_cosine(opposite) == pytest.approx(-1, rel=1e-15)
     assert math.isnan(mean_cosine(opposite[:1]))
 
 
@@ -544,9 +544,9 @@ def test_huge_and_tiny_rows(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_input_is_checked(name):
     X = made()
+    bad = X.copy()
+    bad[3, 2] = np.nan
     with pytest.raises(ValueError, match="row 3, column 2"):
-        bad = X.copy()
-        bad[3, 2] = np.nan
         measure(name, bad)
     with pytest.raises(ValueError, match="Expected 2D"):
         measure(name, X[0])
@@ -638,11 +638,14 @@ def test_invariances_are_complete(name):
     """An invariance that is not listed does not hold: maps that change the value."""
     rng = np.random.default_rng(0)
     X = made(10, 14, seed=3, offset=0.3)  # fewer rows than features
+    shear = np.eye(14) + np.triu(rng.normal(size=(14, 14)), 1)
     maps = {
         "rotation": lambda X: X @ np.linalg.qr(rng.normal(size=(14, 14)))[0],
         "translation": lambda X: X + 3 * rng.normal(size=14),
         "scale": lambda X: 0.05 * X,
-        "invertible": lambda X: X @ np.diag(np.geomspace(0.1, 10, 14)),
+        "invertible": lambda X: (
+            X @ (np.eye(14) + np.triu(rng.normal(size=(14, 14)), 1))
+        ),
         "cloning": lambda X: np.repeat(X, 3, axis=0),
     }
     options = {"fit_range": (1, 9)} if name == "alpha_req" else {}
