@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from sklearn_collapse.metrics._metric import metric
 from sklearn_collapse.metrics._spectra import check_number, spectra_of
 from sklearn_collapse.utils._arrays import to_numpy
@@ -171,6 +173,7 @@ def _vicreg_variance(spectra, gamma=1.0, eps=1e-4, ddof=1):
     return float(missed.clip(0.0).mean())
 
 
+@np.errstate(over="ignore")
 def _vicreg_covariance(spectra, ddof=1):
     n = spectra.n_samples
     if n <= ddof:

@@ -17,8 +17,10 @@ from sklearn_collapse.utils._validation import (
 )
 from sklearn_collapse.utils._warnings import CollapseWarning, warn_caller
 
-# Numbers in the projections that are sorted at a time.
-_PROJECTED = 2**22
+# Numbers in the projections that are sorted at a time, and the fewest components: each
+# time is a pass over the rows.
+_PROJECTED = 2**20
+_FEWEST = 8
 
 
 class FeatureSpectra:
@@ -199,7 +201,7 @@ def component_entropies(X, weights, spectrum, mean, device="auto"):
     mean = rows.local(mean)
     local_weights = None if weights is None else rows.local(weights)
     found, longest = [], None
-    for here in slices(rank, max(1, _PROJECTED // n)):
+    for here in slices(rank, max(_FEWEST, _PROJECTED // n)):
         vectors = rows.local(spectrum.vectors[:, here])
 
         def project(block, _, vectors=vectors, first=longest is None):

@@ -1,11 +1,10 @@
 """What else the spectrum of features says: how many directions hold how much."""
 
-import numpy as np
-
 from sklearn_collapse._linalg._spectrum import share_components
 from sklearn_collapse._linalg._spread import area_above_variance
 from sklearn_collapse.metrics._ranks import _entropy_rank, _participation_ratio
 from sklearn_collapse.metrics._spectra import check_number, spectra_of
+from sklearn_collapse.utils._arrays import namespace
 
 
 def n_components_for_variance(X, share=0.99, *, sample_weight=None, centered=True):
@@ -50,7 +49,7 @@ def n_components_for_variance(X, share=0.99, *, sample_weight=None, centered=Tru
     """
     check_number("share", share, 0.0, 1.0, closed=False)
     values = spectra_of(X, sample_weight, centered=centered).values
-    return share_components(values, share, np) if len(values) else 0
+    return share_components(values, share, namespace(values)) if len(values) else 0
 
 
 def spectral_utilization(X, *, kind="soft", sample_weight=None, centered=True):
