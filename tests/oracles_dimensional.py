@@ -141,10 +141,11 @@ def wasserstein_uniformity(X):
     """The published formula; its difference cancels near isotropy."""
     Z = units(X)
     mean = Z.mean(axis=0)
-    C = (Z - mean).T @ (Z - mean) / len(Z)
-    values = np.clip(np.linalg.eigvalsh(C), 0, None)
+    # Singular values: the roots of eigenvalues that are rounding would not be small.
+    roots = np.linalg.svd(Z - mean, compute_uv=False) / math.sqrt(len(Z))
     d = Z.shape[1]
-    squared = mean @ mean + 1 + np.trace(C) - 2 / math.sqrt(d) * np.sqrt(values).sum()
+    trace = (roots**2).sum()
+    squared = mean @ mean + 1 + trace - 2 / math.sqrt(d) * roots.sum()
     return -math.sqrt(max(squared, 0.0))
 
 
@@ -186,3 +187,21 @@ def partition_ratio(X):
 def unexplained_variance_area(X):
     values = np.linalg.svd(centred(X), compute_uv=False) ** 2 / len(X)
     return sum(values[k:].sum() for k in range(1, len(values)))
+
+
+def view_alignment(X, X_other):
+    return np.mean(((units(X) - units(X_other)) ** 2).sum(axis=1))
+
+
+def barlow_twins_loss(X, X_other, off_diagonal=5e-3):
+    d = np.shape(X)[1]
+    total = 0.0
+    for j in range(d):
+        for k in range(d):
+            c = np.corrcoef(X[:, j], X_other[:, k])[0, 1]
+            total += (1 - c) ** 2 if j == k else off_diagonal * c**2
+    return total
+
+
+def least_volume(X, eta=0.0):
+    return np.prod(np.asarray(X, dtype=float).std(axis=0) + eta) ** (1 / np.shape(X)[1])

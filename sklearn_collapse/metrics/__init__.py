@@ -55,6 +55,11 @@ from sklearn_collapse.metrics._utilization import (
     spectral_utilization,
     unexplained_variance_area,
 )
+from sklearn_collapse.metrics._views import (
+    barlow_twins_loss,
+    least_volume,
+    view_alignment,
+)
 from sklearn_collapse.metrics._within import (
     cdnv,
     fisher_ratio,
@@ -69,6 +74,7 @@ __all__ = [
     "CollapseWarning",
     "Metric",
     "alpha_req",
+    "barlow_twins_loss",
     "cdnv",
     "eee",
     "effective_rank",
@@ -82,6 +88,7 @@ __all__ = [
     "gnc2_uniformity",
     "gof_off_diagonal",
     "isoscore",
+    "least_volume",
     "mean_cosine",
     "n_components_for_variance",
     "nc1_pinv",
@@ -108,6 +115,7 @@ __all__ = [
     "vci",
     "vicreg_covariance",
     "vicreg_variance",
+    "view_alignment",
     "vrm",
     "wasserstein_uniformity",
 ]

@@ -430,6 +430,13 @@ def test_entropy_of_weighted_rows(library, n):
     assert_allclose(library.to_numpy(same), library.to_numpy(alone), rtol=1e-12)
 
 
+def test_entropy_of_spacings_that_are_all_positive():
+    x = np.concatenate([1e-15 * np.arange(1, 21), np.arange(1.0, 21)])[:, None]
+    assert np.isfinite(vasicek_entropy(x, None, 0.0, namespace(x))[0])
+    for w in (None, np.ones(40)):
+        assert vasicek_entropy(x, w, 1e-12, namespace(x))[0] == -math.inf
+
+
 def test_entropy_where_spacings_are_rounding():
     x = np.array([[0.0], [1e-15], [1.0], [1.0], [2.0], [3.0]])
     x = np.concatenate([x, np.full((9, 1), 1.0)])
@@ -473,6 +480,9 @@ def test_vrm_of_collapsed_classes():
     X = points[np.arange(400) % 4]
     assert vrm(X) == 1
     assert vrm(points, sample_weight=np.full(4, 100)) == 1
+    # Rows that differ by the last bit are equal as well.
+    bits = rng.integers(-1, 2, size=(400, 6)) * np.finfo(float).eps
+    assert vrm(X * (1 + bits)) == 1
 
 
 # -- degenerate rows ------------------------------------------------------------------
