@@ -480,8 +480,8 @@ def test_vrm_of_collapsed_classes():
     X = points[np.arange(400) % 4]
     assert vrm(X) == 1
     assert vrm(points, sample_weight=np.full(4, 100)) == 1
-    # Rows that differ by the last bit are equal as well.
-    bits = rng.integers(-1, 2, size=(400, 6)) * np.finfo(float).eps
+    # Rows that differ by their last bits are equal as well.
+    bits = rng.integers(-8, 9, size=(400, 6)) * np.finfo(float).eps
     assert vrm(X * (1 + bits)) == 1
 
 
