@@ -318,6 +318,27 @@ class ClassMoments(DerivedMoments):
 
     __copy__ = copy
 
+    def _unlabelled(self):
+        """Moments of the same rows as one class."""
+        twin = self.copy()
+        if not self.labelled:
+            return twin
+        moments, root = self._gathered(), self._between_root()
+        root = root * self.n_samples_**0.5
+        xp = namespace(root)
+        scatter = moments.scatter + xp.matmul(xp.matrix_transpose(root), root)
+        trace = xp.sum(moments.traces) + xp.sum(root * root)
+        twin._labels, twin._labelled = np.zeros(1, dtype=int), False
+        twin._allowed_labels = None
+        twin._moments = Moments(
+            np.asarray([self.n_samples_]),
+            self.mean_[None, :],
+            scatter,
+            xp.reshape(trace, (1,)),
+            scatter[None, :, :] if self.class_scatter else None,
+        )
+        return twin
+
     # -- what is known ---------------------------------------------------------------
 
     def to_dict(self):

@@ -1,6 +1,16 @@
 """One pure function per published metric, and what is known about each."""
 
 from sklearn_collapse.metrics._coding_rate import coding_rate_reduction
+from sklearn_collapse.metrics._decorrelation import (
+    feature_correlation,
+    vicreg_covariance,
+    vicreg_variance,
+)
+from sklearn_collapse.metrics._directions import (
+    feature_std,
+    mean_cosine,
+    wasserstein_uniformity,
+)
 from sklearn_collapse.metrics._duality import (
     nc3_product,
     nc3_self_duality,
@@ -9,6 +19,7 @@ from sklearn_collapse.metrics._duality import (
     ncm_accuracy,
 )
 from sklearn_collapse.metrics._hierarchy import mistake_severity
+from sklearn_collapse.metrics._isotropy import alpha_req, eee, isoscore, vrm
 from sklearn_collapse.metrics._latents import (
     CodebookUsage,
     active_units,
@@ -26,23 +37,41 @@ from sklearn_collapse.metrics._means import (
 )
 from sklearn_collapse.metrics._metric import Metric
 from sklearn_collapse.metrics._ood import fpr_at_tpr, ood_table
+from sklearn_collapse.metrics._partition import partition_ratio
+from sklearn_collapse.metrics._per_class import (
+    cdnv,
+    class_separation,
+    nc1_trace_ratio,
+    tolerance,
+)
+from sklearn_collapse.metrics._ranks import (
+    effective_rank,
+    entropy_rank,
+    participation_ratio,
+    rankme,
+)
 from sklearn_collapse.metrics._registry import METRICS
+from sklearn_collapse.metrics._relative_ranks import (
+    nesum,
+    nuclear_rank,
+    numerical_rank,
+    stable_rank,
+)
 from sklearn_collapse.metrics._scorers import get_scorer, get_scorer_names
-from sklearn_collapse.metrics._separation import class_separation, lidar, tolerance
+from sklearn_collapse.metrics._separation import lidar
 from sklearn_collapse.metrics._truncation import truncation_curve
+from sklearn_collapse.metrics._utilization import (
+    n_components_for_variance,
+    spectral_utilization,
+    unexplained_variance_area,
+)
 from sklearn_collapse.metrics._views import alignment, cross_correlation_loss
 from sklearn_collapse.metrics._weights import (
     sign_diversity,
     spectral_alignment,
     utilized_rank,
 )
-from sklearn_collapse.metrics._within import (
-    cdnv,
-    fisher_ratio,
-    nc1_pinv,
-    nc1_trace_ratio,
-    vci,
-)
+from sklearn_collapse.metrics._within import fisher_ratio, nc1_pinv, vci
 from sklearn_collapse.utils._warnings import CollapseWarning
 
 __all__ = [
@@ -52,20 +81,29 @@ __all__ = [
     "Metric",
     "active_units",
     "alignment",
+    "alpha_req",
     "cdnv",
     "class_separation",
     "codebook_usage",
     "coding_rate_reduction",
     "cross_correlation_loss",
+    "eee",
+    "effective_rank",
+    "entropy_rank",
+    "feature_correlation",
+    "feature_std",
     "fisher_ratio",
     "fpr_at_tpr",
     "get_scorer",
     "get_scorer_names",
     "gnc2_uniformity",
     "gof_off_diagonal",
+    "isoscore",
     "least_volume",
     "lidar",
+    "mean_cosine",
     "mistake_severity",
+    "n_components_for_variance",
     "nc1_pinv",
     "nc1_trace_ratio",
     "nc2_equiangularity",
@@ -77,12 +115,25 @@ __all__ = [
     "nc3_uniform_duality",
     "nc4_agreement",
     "ncm_accuracy",
+    "nesum",
+    "nuclear_rank",
+    "numerical_rank",
     "ood_table",
+    "participation_ratio",
+    "partition_ratio",
     "posterior_collapse",
+    "rankme",
     "sign_diversity",
     "spectral_alignment",
+    "spectral_utilization",
+    "stable_rank",
     "tolerance",
     "truncation_curve",
+    "unexplained_variance_area",
     "utilized_rank",
     "vci",
+    "vicreg_covariance",
+    "vicreg_variance",
+    "vrm",
+    "wasserstein_uniformity",
 ]

@@ -2,8 +2,13 @@
 
 from sklearn_collapse.metrics import (
     _coding_rate,
+    _decorrelation,
+    _directions,
     _duality,
+    _isotropy,
     _means,
+    _ranks,
+    _relative_ranks,
     _separation,
     _within,
 )
@@ -11,7 +16,11 @@ from sklearn_collapse.metrics._metric import ENTERED
 
 # In the order in which they are shown: that of these modules, not of imports.
 _MODULES = [
-    module.__name__ for module in (_within, _separation, _coding_rate, _means, _duality)
+    module.__name__
+    for module in (
+        *(_within, _separation, _coding_rate, _means, _duality),
+        *(_ranks, _relative_ranks, _isotropy, _directions, _decorrelation),
+    )
 ]
 
 METRICS = {
@@ -47,3 +56,24 @@ HEAD_METRICS = {
     "nc3_product": _duality._nc3_product,
 }
 ROW_METRICS = ("nc4_agreement", "ncm_accuracy")
+
+# Metrics as functions of FeatureSpectra; "vrm" takes rows as well.
+SPECTRUM_METRICS = {
+    "effective_rank": _ranks._effective_rank,
+    "entropy_rank": _ranks._entropy_rank,
+    "rankme": _ranks._rankme,
+    "participation_ratio": _ranks._participation_ratio,
+    "stable_rank": _relative_ranks._stable_rank,
+    "nuclear_rank": _relative_ranks._nuclear_rank,
+    "numerical_rank": _relative_ranks._numerical_rank,
+    "nesum": _relative_ranks._nesum,
+    "isoscore": _isotropy._isoscore,
+    "alpha_req": _isotropy._alpha_req,
+    "eee": _isotropy._eee,
+    "wasserstein_uniformity": _directions._wasserstein_uniformity,
+    "mean_cosine": _directions._mean_cosine,
+    "vicreg_variance": _decorrelation._vicreg_variance,
+    "vicreg_covariance": _decorrelation._vicreg_covariance,
+    "feature_std": _directions._feature_std,
+    "feature_correlation": _decorrelation._feature_correlation,
+}

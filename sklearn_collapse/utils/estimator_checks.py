@@ -126,13 +126,10 @@ def check_fit_moments_equals_partial_fit(estimator):
     X, y = labelled_rows()
     parts = clone(estimator).partial_fit(X[:50], y[:50]).partial_fit(X[50:], y[50:])
     options = clone(estimator)._moments_options()
-    moments = ClassMoments.from_batches([(X[:70], y[:70]), (X[70:], y[70:])], **options)
+    batches = [(X[:70], y[:70]), (X[70:], y[70:])]
+    moments = ClassMoments.from_batches(batches, **options)
     before = moments.to_dict()
-    others = []
-    if hasattr(parts, "unit_moments_"):
-        flags = {"normalize": True, "class_scatter": parts.unit_moments_.class_scatter}
-        others = [ClassMoments.from_arrays(X, y, **flags)]
-    adopted = clone(estimator).fit_moments(moments, *others)
+    adopted = clone(estimator).fit_moments(moments, **_unit_moments(estimator, batches))
     if hasattr(parts, "calibrate"):
         parts.calibrate(X)
         adopted.calibrate(X)
@@ -356,6 +353,17 @@ def _needs_rows(estimator):
         return True
     head = getattr(estimator, "head", None)
     return hasattr(head, "fit") and not _is_fitted(clone(head))
+
+
+def _unit_moments(estimator, batches):
+    """What ``fit_moments`` takes beside moments, if metrics of unit rows are wanted."""
+    needs = getattr(estimator, "_needs", None)
+    if needs is None or not needs("unit_moments"):
+        return {}
+    moments = estimator._new_unit_moments()
+    for batch in batches:
+        moments.update(*batch)
+    return {"unit_moments": moments}
 
 
 def _is_fitted(estimator):
