@@ -11,6 +11,7 @@ MEANING = {
     "fisher_ratio": "tr(S_W^-1 S_B)",
     "cdnv": "class-distance normalised variance",
     "vci": "variability collapse index",
+    "lidar": "effective rank of S_W^-1 S_B",
     "nc2_equinorm": "spread of the means' norms",
     "nc2_equiangularity": "spread of the means' angles",
     "nc2_max_angle": "angles against -1 / (C - 1)",
