@@ -1,5 +1,11 @@
 """One pure function per published metric, and what is known about each."""
 
+from sklearn_collapse.metrics._bootstrap import (
+    BootstrapDifference,
+    BootstrapInterval,
+    bootstrap_difference,
+    bootstrap_interval,
+)
 from sklearn_collapse.metrics._duality import (
     nc3_product,
     nc3_self_duality,
@@ -7,6 +13,7 @@ from sklearn_collapse.metrics._duality import (
     nc4_agreement,
     ncm_accuracy,
 )
+from sklearn_collapse.metrics._layerwise import LayerTable, layerwise
 from sklearn_collapse.metrics._means import (
     gnc2_uniformity,
     gof_off_diagonal,
@@ -16,6 +23,7 @@ from sklearn_collapse.metrics._means import (
     nc2_max_angle,
 )
 from sklearn_collapse.metrics._metric import Metric
+from sklearn_collapse.metrics._null import NullReference, null_reference
 from sklearn_collapse.metrics._ood import fpr_at_tpr, ood_table
 from sklearn_collapse.metrics._registry import METRICS
 from sklearn_collapse.metrics._scorers import get_scorer, get_scorer_names
@@ -30,8 +38,14 @@ from sklearn_collapse.utils._warnings import CollapseWarning
 
 __all__ = [
     "METRICS",
+    "BootstrapDifference",
+    "BootstrapInterval",
     "CollapseWarning",
+    "LayerTable",
     "Metric",
+    "NullReference",
+    "bootstrap_difference",
+    "bootstrap_interval",
     "cdnv",
     "fisher_ratio",
     "fpr_at_tpr",
@@ -39,6 +53,7 @@ __all__ = [
     "get_scorer_names",
     "gnc2_uniformity",
     "gof_off_diagonal",
+    "layerwise",
     "nc1_pinv",
     "nc1_trace_ratio",
     "nc2_equiangularity",
@@ -50,6 +65,7 @@ __all__ = [
     "nc3_uniform_duality",
     "nc4_agreement",
     "ncm_accuracy",
+    "null_reference",
     "ood_table",
     "vci",
 ]
