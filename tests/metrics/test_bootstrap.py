@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import oracles
 import pytest
-from fakes import add_fakes, gap, misfit, same_neighbor, slope, spread
+from fake_metrics import add_fakes, gap, misfit, same_neighbor, slope, spread
 from joblib import parallel_config
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_info

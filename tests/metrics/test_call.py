@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import oracles
 import pytest
-from fakes import FAKES, add_fakes, gap, slope, spread
+from fake_metrics import FAKES, add_fakes, gap, slope, spread
 from sklearn.metrics import silhouette_score
 
 from sklearn_collapse import LinearHead

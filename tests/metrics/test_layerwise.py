@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import oracles
 import pytest
-from fakes import add_fakes, misfit
+from fake_metrics import add_fakes, misfit
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression
 

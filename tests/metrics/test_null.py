@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import oracles
 import pytest
-from fakes import add_fakes, gap, misfit, same_neighbor, slope, spread
+from fake_metrics import add_fakes, gap, misfit, same_neighbor, slope, spread
 from sklearn.linear_model import LogisticRegression
 
 from sklearn_collapse import LinearHead

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import oracles
 import pytest
-from fakes import FAKES, add_fakes, gap, misfit, same_neighbor, slope, spread
+from fake_metrics import FAKES, add_fakes, gap, misfit, same_neighbor, slope, spread
 from sklearn import config_context
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.decomposition import PCA

@@ -47,18 +47,29 @@ def same_neighbor(X, y, *, n_neighbors=1):
     return np.mean(np.asarray(y)[distances.argmin(axis=1)] == y)
 
 
-def entry(function, family, needs, direction):
-    infinite = (0.0, float("inf"))
-    needs = frozenset(needs.split())
-    return Metric(function, family, needs, infinite, direction, frozenset(), "A 2000")
+def entry(function, family, needs, direction, keeps, high=np.inf):
+    needs, keeps = frozenset(needs.split()), frozenset(keeps.split())
+    return Metric(function, family, needs, (0.0, high), direction, keeps, "Mean 2000")
 
 
 FAKES = {
-    "spread": entry(spread, "dimensional", "moments", "higher"),
-    "slope": entry(slope, "regression", "moments targets", "higher"),
-    "misfit": entry(misfit, "regression", "moments head targets", "lower"),
-    "gap": entry(gap, "neighbors", "neighbors", None),
-    "same_neighbor": entry(same_neighbor, "neighbors", "neighbors", "higher"),
+    "spread": entry(
+        *(spread, "dimensional", "moments", "higher"),
+        "rotation translation cloning",
+    ),
+    "slope": entry(
+        *(slope, "regression", "moments targets", "higher"), "translation cloning"
+    ),
+    "misfit": entry(
+        *(misfit, "regression", "moments head targets", "lower"),
+        "translation cloning",
+    ),
+    "gap": entry(gap, "neighbors", "neighbors", None, "rotation translation"),
+    "same_neighbor": entry(
+        *(same_neighbor, "neighbors", "neighbors", "higher"),
+        "rotation translation scale",
+        1.0,
+    ),
 }
 
 
