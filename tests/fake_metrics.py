@@ -13,12 +13,15 @@ def spread(X, *, sample_weight=None, power=2):
 
 
 def slope(X, y, *, sample_weight=None):
-    """Largest absolute covariance of a feature with the targets."""
+    """Largest absolute correlation of a feature with a target."""
     y = np.asarray(y, dtype=float).reshape(len(X), -1)
     weights = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight)
-    X = X - np.average(X, axis=0, weights=weights)
-    y = y - np.average(y, axis=0, weights=weights)
-    return np.max(np.abs((weights[:, None] * X).T @ y)) / weights.sum()
+    X, y = (
+        (Z - np.average(Z, axis=0, weights=weights)) * np.sqrt(weights)[:, None]
+        for Z in (X, y)
+    )
+    X, y = X / np.linalg.norm(X, axis=0), y / np.linalg.norm(y, axis=0)
+    return np.max(np.abs(X.T @ y))
 
 
 def misfit(X, y, head, *, sample_weight=None):
@@ -58,7 +61,8 @@ FAKES = {
         "rotation translation cloning",
     ),
     "slope": entry(
-        *(slope, "regression", "moments targets", "higher"), "translation cloning"
+        *(slope, "regression", "moments targets", "higher"),
+        "translation scale cloning",
     ),
     "misfit": entry(
         *(misfit, "regression", "moments head targets", "lower"),
