@@ -1,5 +1,6 @@
 """What a metric reads where there is nothing to find."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from numbers import Integral
@@ -8,6 +9,7 @@ import numpy as np
 from sklearn.utils import check_random_state, check_scalar
 
 from sklearn_collapse.metrics._call import Measure
+from sklearn_collapse.metrics._permuted import PermutedLabels, is_worth_it
 from sklearn_collapse.metrics._repeat import draw_seeds, evaluate, silenced
 from sklearn_collapse.utils._arrays import as_like, float_dtype, namespace, to_numpy
 from sklearn_collapse.utils._finite import check_finite
@@ -163,8 +165,11 @@ def null_reference(
         alternative = _alternative(measure.direction, data.y is not None)
     with silenced():
         value = measure(data.X, data.y, head, data.weights)
+    task: Callable
     if data.y is None:
         task = partial(_of_noise, measure, data, head, _spread(data))
+    elif is_worth_it(measure, data):
+        task = PermutedLabels(measure.name, data)
     else:
         task = partial(_of_permuted, measure, data, head)
     values = evaluate(task, draw_seeds(rng, n_permutations), n_jobs)

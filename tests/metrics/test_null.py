@@ -10,7 +10,14 @@ from fake_metrics import add_fakes, gap, misfit, same_neighbor, slope, spread
 from sklearn.linear_model import LogisticRegression
 
 from sklearn_collapse import LinearHead
-from sklearn_collapse.metrics import CollapseWarning, null_reference, vci
+from sklearn_collapse.metrics import (
+    METRICS,
+    CollapseWarning,
+    _permuted,
+    null_reference,
+    vci,
+)
+from sklearn_collapse.metrics._registry import GEOMETRY_METRICS
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +92,57 @@ def test_alternatives(alternative):
     }[alternative]
     options = {"n_permutations": 30, "alternative": alternative, "random_state": 0}
     assert_summary(null_reference("cdnv", X, y, **options), value, null, extreme)
+
+
+MOMENTS_ALONE = [
+    name for name in GEOMETRY_METRICS if METRICS[name].needs <= {"means", "moments"}
+]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", MOMENTS_ALONE)
+def test_one_product_for_all_permutations(monkeypatch, library, name, weighted):
+    """The class means of each permutation give what all its rows give."""
+    X, y = made()
+    X = X * 10.0 ** np.arange(4) + 1e3
+    weights = np.random.default_rng(0).integers(0, 3, size=60) if weighted else None
+    labels = np.array(["b", "c", "a"])[y]
+    arguments = (name, library.asarray(X), labels)
+    options = {"sample_weight": weights, "n_permutations": 4, "random_state": 0}
+    expected = null_reference(*arguments, **options)
+    monkeypatch.setattr(_permuted, "_WORTH", 0.0)
+    calls = []
+    monkeypatch.setattr(
+        _permuted,
+        "class_means",
+        lambda *a, real=_permuted.class_means: calls.append(0) or real(*a),
+    )
+    found = null_reference(*arguments, **options)
+    assert len(calls) == 4
+    np.testing.assert_allclose(found.values, expected.values, rtol=1e-7, atol=1e-12)
+    assert np.ptp(found.values) > 0
+    # Whatever else it depends on, it is measured the long way.
+    if name == "cdnv":
+        null_reference(*arguments, **options, reduction="max")
+        assert len(calls) == 4
+
+
+def test_one_product_where_it_is_singular(monkeypatch):
+    """Fewer rows than features, dead units."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(30, 40)), np.arange(30) % 3
+    X[:, 5] = 2.0
+    X[:, 6] = X[:, 7]
+    options = {"n_permutations": 4, "random_state": 0}
+    for rows, labels in ((X, y), (np.tile(X[:, :12], (4, 1)), np.tile(y, 4))):
+        for name in ("vci", "nc1_pinv", "cdnv"):
+            with monkeypatch.context() as context:
+                expected = null_reference(name, rows, labels, **options)
+                context.setattr(_permuted, "_WORTH", 0.0)
+                found = null_reference(name, rows, labels, **options)
+            np.testing.assert_allclose(
+                found.values, expected.values, rtol=1e-7, atol=1e-10
+            )
 
 
 def test_weights_stay_with_their_rows():
