@@ -329,9 +329,17 @@ def test_p_value_is_valid():
 def test_a_value_that_does_not_depend_on_labels():
     """Equal to rounding is equal; there is no z."""
     X, y = made()
-    found = null_reference(lambda X, y: X[np.argsort(y)].sum(), X, y, random_state=0)
-    assert found.p_value == 1.0
-    assert math.isnan(found.z)
+    for alternative in ("less", "greater", "two-sided"):
+        found = null_reference(
+            lambda X, y: sum(X[np.argsort(y), 0].tolist()),
+            X,
+            y,
+            alternative=alternative,
+            random_state=0,
+        )
+        assert len(set(found.values)) > 1
+        assert found.p_value == 1.0
+        assert math.isnan(found.z)
 
 
 def test_nan_and_infinite_values():
