@@ -207,7 +207,8 @@ def test_direction_without_classes(name):
         features = {"better": y @ maps + 1e-3 * noise, "worse": y @ maps + 3 * noise}
     else:
         y, maps = None, None
-        turned = noise * np.geomspace(1, 1e-2, d) @ np.linalg.qr(noise[:d])[0]
+        spectrum = np.append(np.geomspace(1, 1e-2, d - 2), [0.0, 0.0])
+        turned = noise * spectrum @ np.linalg.qr(noise[:d])[0]
         features = {"better": noise, "worse": turned + 2.0}
     value = {
         which: measure_problem(metric, Problem(X, y, maps))
@@ -239,6 +240,7 @@ def test_metrics_of_means_ignore_the_spread(name):
     X, y = make_rows([20, 20, 20])
     means = np.array([X[y == c].mean(axis=0) for c in range(3)])[y]
     head = LinearHead(np.eye(3, 5))
-    wide = means + 10 * (X - means)
+    # Not by a common factor, which LiDAR does not see.
+    wide = means + (X - means) * np.array([1.0, 3.0, 10.0, 30.0, 100.0])
     same = math.isclose(measure(name, X, y, head), measure(name, wide, y, head))
     assert same == (METRICS[name].needs <= {"means", "head"})
