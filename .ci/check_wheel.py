@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 
 PACKAGE = "sklearn_collapse"
-MAX_BYTES = 3_000_000
+MAX_BYTES = 5_000_000
 REQUIRED = (
     f"{PACKAGE}/py.typed",
     f"{PACKAGE}/datasets/data/README.md",

@@ -1,6 +1,7 @@
-"""Make the feature file that sklearn_collapse.datasets bundles.
+"""Make the feature files that sklearn_collapse.datasets bundles.
 
     python benchmarks/make_cifar8_subset.py FULL.npz [--output SUBSET.npz]
+    python benchmarks/make_cifar8_subset.py --trajectory FULL.npz [--output SUBSET.npz]
 
 FULL.npz holds all features that were extracted, under the keys listed in
 sklearn_collapse/datasets/data/README.md. Rows are drawn with a fixed seed and keep
@@ -18,11 +19,8 @@ TEST_PER_CLASS = 250
 NEAR_PER_CLASS = 250
 FAR_PER_SET = 500
 FAR_KEYS = ("X_far_texture", "X_far_digits", "X_far_noise")
-OUTPUT = (
-    Path(__file__)
-    .parents[1]
-    .joinpath("sklearn_collapse", "datasets", "data", "cifar8_features.npz")
-)
+TRAJECTORY_PER_CLASS = 250
+DATA = Path(__file__).parents[1].joinpath("sklearn_collapse", "datasets", "data")
 
 
 def draw_rows(labels, n_per_label, rng):
@@ -56,18 +54,37 @@ def make_subset(full):
     return subset
 
 
+def make_trajectory(full):
+    """Draw the same rows at every epoch."""
+    rng = np.random.RandomState(SEED)
+    rows = draw_rows(full["y"], TRAJECTORY_PER_CLASS, rng)
+    subset = {"y": full["y"][rows]}
+    for key, value in full.items():
+        if key.startswith("X_epoch"):
+            subset[key] = value[rows].astype(np.float16)
+        elif key != "y":
+            subset[key] = value
+    return subset
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("full", type=Path, help="file with all features (.npz)")
-    parser.add_argument("--output", type=Path, default=OUTPUT, help="file to write")
+    parser.add_argument("--output", type=Path, help="file to write")
+    parser.add_argument(
+        "--trajectory", action="store_true", help="make the file of several epochs"
+    )
     args = parser.parse_args()
+    make = make_trajectory if args.trajectory else make_subset
+    name = "cifar8_trajectory.npz" if args.trajectory else "cifar8_features.npz"
+    output = args.output or DATA / name
     with np.load(args.full, allow_pickle=False) as full:
         # Each look-up in an open archive decompresses anew; read every array once.
-        subset = make_subset({key: full[key] for key in full.files})
-    np.savez_compressed(args.output, **subset)
-    print(f"{args.output}: {args.output.stat().st_size / 1e6:.2f} MB")
+        subset = make({key: full[key] for key in full.files})
+    np.savez_compressed(output, **subset)
+    print(f"{output}: {output.stat().st_size / 1e6:.2f} MB")
     for key, value in subset.items():
-        print(f"  {key:<15}{value.shape!s:<12} {value.dtype}")
+        print(f"  {key:<22}{value.shape!s:<12} {value.dtype}")
 
 
 if __name__ == "__main__":

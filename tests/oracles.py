@@ -188,6 +188,102 @@ def nc3_product(X, y, W, class_weight=None):
     return np.linalg.norm(gap)
 
 
+def unit_rows(X):
+    """Rows divided by their lengths; rows of zeros stay."""
+    lengths = [np.sqrt((x * x).sum()) for x in np.asarray(X, dtype=float)]
+    return np.array(
+        [
+            x / size if size else x * 0.0
+            for x, size in zip(np.asarray(X, float), lengths, strict=True)
+        ]
+    )
+
+
+def cosine_distances(X):
+    """1 - cos of every pair of rows: half the squared distance of unit rows."""
+    unit = unit_rows(X)
+
+    def distance(a, b):
+        return ((a - b) ** 2).sum() / 2 if a.any() and b.any() else 1.0
+
+    return np.array([[distance(a, b) for b in unit] for a in unit])
+
+
+def pair_weights(y, class_weight=None):
+    """Products of the weights of two rows; 0 for a row with itself."""
+    y = np.asarray(y)
+    w = np.ones(len(y))
+    if class_weight == "balanced":
+        w = np.array([1 / np.sum(y == label) for label in y])
+    return np.outer(w, w) - np.diag(w * w)
+
+
+def class_separation(X, y, class_weight=None):
+    """1 - mean distance within classes / mean distance of all pairs."""
+    distances, weights = cosine_distances(X), pair_weights(y, class_weight)
+    same = weights * (np.asarray(y)[:, None] == np.asarray(y)[None, :])
+    within = (same * distances).sum() / same.sum()
+    return 1 - within / ((weights * distances).sum() / weights.sum())
+
+
+def tolerance(X, y, class_weight=None):
+    """Mean cosine of the pairs of rows of one class."""
+    weights = pair_weights(y, class_weight)
+    same = weights * (np.asarray(y)[:, None] == np.asarray(y)[None, :])
+    return (same * (1 - cosine_distances(X))).sum() / same.sum()
+
+
+def exp_entropy(values):
+    """exp of the entropy of values divided by their sum; 0 ln 0 = 0."""
+    shares = [v / sum(values) for v in values if v > 0]
+    return np.exp(-sum(p * np.log(p) for p in shares))
+
+
+def lidar(X, y, class_weight=None, delta=0.0):
+    """From the non-zero eigenvalues of Sigma_w^-1 Sigma_b, for non-singular Sigma_w."""
+    _, _, within, _ = covariances(X, y, class_weight)
+    return exp_entropy(
+        _lidar_values(class_moments(X, y)["means"], within, len(y), delta)
+    )
+
+
+def _lidar_values(means, within, n, delta=0.0):
+    n_classes, d = means.shape
+    gaps = [m - means.mean(axis=0) for m in means]
+    between = sum(np.outer(g, g) for g in gaps) / (n_classes - 1)
+    within = within * n / (n - n_classes) + delta * np.eye(d)
+    values = np.linalg.eigvals(np.linalg.solve(within, between)).real
+    return np.sort(values)[::-1][: min(n_classes - 1, d)]
+
+
+def coding_rate(rows, epsilon=0.5):
+    """1/2 logdet(I + d / (n eps^2) X^T X)."""
+    n, d = rows.shape
+    gram = np.eye(d) + d / (n * epsilon**2) * rows.T @ rows
+    return 0.5 * np.log(np.linalg.eigvalsh(gram)).sum()
+
+
+def coding_rate_reduction(X, y, class_weight=None, epsilon=0.5):
+    unit, y = unit_rows(X), np.asarray(y)
+    groups = [unit[y == c] for c in np.unique(y)]
+    p = [len(rows) / len(y) for rows in groups]
+    if class_weight == "balanced":
+        p = [1 / len(groups) for _ in groups]
+    return weighted_rate_reduction(groups, p, epsilon)
+
+
+def weighted_rate_reduction(groups, p, epsilon=0.5):
+    """Rate of all rows, class c weighing p_c, minus the rates of the classes."""
+    whole = np.vstack(
+        [np.sqrt(q / len(rows)) * rows for q, rows in zip(p, groups, strict=True)]
+    )
+    d = whole.shape[1]
+    rate = 0.5 * np.linalg.slogdet(np.eye(d) + d / epsilon**2 * whole.T @ whole)[1]
+    return rate - sum(
+        q * coding_rate(rows, epsilon) for q, rows in zip(p, groups, strict=True)
+    )
+
+
 def nearest_mean(X, means):
     """Position of the nearest mean of each row."""
     X = np.asarray(X, dtype=float)

@@ -7,7 +7,15 @@ metrics on rows that were not fitted on. Nothing here imports the library.
 from fractions import Fraction
 
 import numpy as np
-from oracles import class_moments, covariances, nearest_mean
+from oracles import (
+    _lidar_values,
+    class_moments,
+    covariances,
+    exp_entropy,
+    nearest_mean,
+    unit_rows,
+    weighted_rate_reduction,
+)
 
 # -- collapse metrics in exact arithmetic ---------------------------------------------
 #
@@ -84,6 +92,15 @@ def exact_vci(X, y, class_weight=None):
     return float(1 - np.trace(exact_solve(within + between, between)) / (len(p) - 1))
 
 
+def exact_lidar(X, y, class_weight=None):
+    """For C - 1 independent class means; the eigenvalues in float64."""
+    _, centred, within, _ = exact_covariances(X, y, class_weight)
+    gaps = centred - sum(centred) / Fraction(len(centred))
+    ratio = exact_solve(within, gaps.T @ gaps).astype(float)
+    values = np.sort(np.linalg.eigvals(ratio).real)[::-1]
+    return exp_entropy(values[: len(centred) - 1])
+
+
 def exact_cdnv(X, y, reduction="mean"):
     X, y = exact(X), np.asarray(y)
     groups = [X[y == c] for c in np.unique(y)]
@@ -154,6 +171,14 @@ def floored_vci(X, y):
     return np.mean(1 / (1 + separations[1:]))
 
 
+def floored_lidar(X, y):
+    """For C - 1 independent class means."""
+    means = class_moments(X, y)["means"]
+    gaps = means - means.mean(axis=0)
+    inverse, _ = floored_within_inverse(X, y)
+    return exp_entropy(np.linalg.eigvalsh(gaps @ inverse @ gaps.T)[1:])
+
+
 # -- collapse metrics on rows that were not fitted on ---------------------------------
 
 
@@ -213,6 +238,59 @@ def held_out_cdnv(X_train, y_train, X, y, class_weight=None):
         if i != j
     ]
     return np.mean(ratios)
+
+
+def held_out_lidar(X_train, y_train, X, y, class_weight=None):
+    within, _ = about_fitted_means(X_train, y_train, X, y, class_weight)
+    means = class_moments(X_train, y_train)["means"]
+    return exp_entropy(_lidar_values(means, within, len(y_train)))
+
+
+def held_out_directions(X_train, y_train, X, y, class_weight=None):
+    """Mean cosine distance within classes, and of all pairs.
+
+    As for the fitted rows, with the mean squared distance of the new unit rows to the
+    fitted mean of their class in the place of that of the fitted rows.
+    """
+    m = class_moments(unit_rows(X_train), y_train)
+    unit, n = unit_rows(X), m["counts"]
+    spread = np.array(
+        [
+            np.mean(((unit[np.asarray(y) == c] - m["means"][k]) ** 2).sum(axis=1))
+            for k, c in enumerate(m["classes"])
+        ]
+    )
+    within = spread * n / (n - 1)
+    apart = np.array(
+        [
+            [
+                (spread[i] + spread[j] + ((a - b) ** 2).sum()) / 2
+                for j, b in enumerate(m["means"])
+            ]
+            for i, a in enumerate(m["means"])
+        ]
+    )
+    np.fill_diagonal(apart, within)
+    w = np.ones(len(n)) if class_weight == "balanced" else n
+    pairs = np.outer(w, w) - np.diag(w * w / n)
+    own = np.diag(pairs)
+    return own @ within / own.sum(), (pairs * apart).sum() / pairs.sum()
+
+
+def held_out_class_separation(X_train, y_train, X, y, class_weight=None):
+    within, total = held_out_directions(X_train, y_train, X, y, class_weight)
+    return 1 - within / total
+
+
+def held_out_tolerance(X_train, y_train, X, y, class_weight=None):
+    return 1 - held_out_directions(X_train, y_train, X, y, class_weight)[0]
+
+
+def held_out_coding_rate_reduction(X_train, y_train, X, y, class_weight=None):
+    p = covariances(X_train, y_train, class_weight)[0]
+    unit = unit_rows(X)
+    groups = [unit[np.asarray(y) == c] for c in np.unique(y_train)]
+    return weighted_rate_reduction(groups, p)
 
 
 def held_out_vci(X_train, y_train, X, y, class_weight=None):

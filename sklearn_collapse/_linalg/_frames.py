@@ -5,11 +5,21 @@ at a time.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import helmert
 
-from sklearn_collapse.utils._arrays import block_rows, device_of, fill, slices
+from sklearn_collapse.utils._arrays import (
+    Array,
+    block_rows,
+    device_of,
+    fill,
+    slices,
+)
+
+# Classes along a side of a tile of pairs: it stays in the cache.
+_TILE = 1024
 
 
 def simplex_frame(n_classes):
@@ -61,12 +71,11 @@ def cosine_spread(units, reference, xp):
     c = units.shape[0]
     n_pairs = c * (c - 1)
     total, total_abs, total_square = 0.0, 0.0, 0.0
-    for start, cosines in gram_blocks(units, units, xp):
-        off = cosines - reference
-        off = xp.where(diagonal_mask(start, off, xp), xp.zeros_like(off), off)
-        total += float(xp.sum(off))
-        total_abs += float(xp.sum(xp.abs(off)))
-        total_square += float(xp.sum(off * off))
+    for tile in gram_tiles(units, xp):
+        off = without_diagonal(tile, tile.values - reference, xp)
+        total += tile.times * float(xp.sum(off))
+        total_abs += tile.times * float(xp.sum(xp.abs(off)))
+        total_square += tile.times * float(xp.sum(off * off))
     variance = total_square / n_pairs - (total / n_pairs) ** 2
     return total_abs / n_pairs, math.sqrt(max(variance, 0.0))
 
@@ -96,28 +105,56 @@ def _unit_size(values, xp):
     return values / largest if largest else values
 
 
-def pair_distances(means, xp):
-    """Yield (first row, block of squared distances between all pairs of means).
+class Tile(NamedTuple):
+    """Part of a symmetric matrix over pairs of classes."""
+
+    rows: slice
+    columns: slice
+    values: Array
+
+    @property
+    def times(self):
+        """How often the part occurs: what lies above the diagonal stands below it."""
+        return 1 if self.rows == self.columns else 2
+
+
+def gram_tiles(a, xp):
+    """Yield the `Tile` objects of a @ a.T on and above the diagonal."""
+    for rows in slices(a.shape[0], _TILE):
+        left = a[rows, :]
+        for columns in slices(a.shape[0], _TILE):
+            if columns.start >= rows.start:
+                right = xp.matrix_transpose(a[columns, :])
+                yield Tile(rows, columns, xp.matmul(left, right))
+
+
+def without_diagonal(tile, values, xp, other=0.0):
+    """Values of a tile with another number where a class meets itself."""
+    if tile.rows != tile.columns:
+        return values
+    return xp.where(diagonal_mask(0, values, xp), xp.full_like(values, other), values)
+
+
+def distance_tiles(means, xp):
+    """Yield the `Tile` objects of the squared distances between all pairs of means.
 
     Pairs so close that the product has no digits left are done from the difference.
     """
     squares = xp.vecdot(means, means)
-    eps = float(xp.finfo(means.dtype).eps)
-    for start, gram in gram_blocks(means, means, xp):
-        rows = squares[start : start + gram.shape[0]][:, None]
-        scale = rows + squares[None, :]
-        found = xp.clip(scale - 2 * gram, 0.0, None)
-        few_digits = 1e7 * means.shape[1] ** 0.5 * eps
-        close = (found < few_digits * scale) & ~diagonal_mask(start, gram, xp)
+    few_digits = 1e7 * means.shape[1] ** 0.5 * float(xp.finfo(means.dtype).eps)
+    for tile in gram_tiles(means, xp):
+        scale = squares[tile.rows][:, None] + squares[tile.columns][None, :]
+        found = xp.clip(scale - 2 * tile.values, 0.0, None)
+        close = without_diagonal(tile, found < few_digits * scale, xp, False)
         i, j = xp.nonzero(close)
         exact = []
         for pairs in slices(i.shape[0], block_rows(means.shape[1])):
-            left = xp.take(means, start + i[pairs], axis=0)
-            gap = left - xp.take(means, j[pairs], axis=0)
+            left = xp.take(means, tile.rows.start + i[pairs], axis=0)
+            gap = left - xp.take(means, tile.columns.start + j[pairs], axis=0)
             exact.append(xp.vecdot(gap, gap))
         if exact:
             found = fill(found, close, xp.concat(exact), xp)
-        yield start, found
+        yield tile._replace(values=found)
 
 
 def diagonal_mask(start, block, xp):

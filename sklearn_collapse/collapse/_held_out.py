@@ -8,9 +8,11 @@ weighs p_c(fitted) / n_c(new), so that new class frequencies do not matter.
 import numpy as np
 
 from sklearn_collapse._linalg._rows import map_rows
-from sklearn_collapse.metrics._registry import GEOMETRY_METRICS
+from sklearn_collapse.metrics._coding_rate import rate_reduction
+from sklearn_collapse.metrics._registry import GEOMETRY_METRICS, UNIT_METRICS
+from sklearn_collapse.metrics._separation import UnitGeometry
 from sklearn_collapse.moments import ClassMoments
-from sklearn_collapse.utils._arrays import Rows
+from sklearn_collapse.utils._arrays import Rows, as_like, namespace, to_numpy
 from sklearn_collapse.utils._labels import positions
 
 
@@ -31,6 +33,30 @@ def held_out_metric(name, geometry, X, codes, weights, device):
         return _held_out_vci(geometry, X, codes, weights, device)
     within, variances = _about_fitted_means(geometry, X, codes, weights, device)
     return GEOMETRY_METRICS[name](geometry.with_within(within, variances))
+
+
+def held_out_directions(name, geometry, X, codes, weights, device):
+    """Value of a metric of cosines, new unit rows about the fitted unit means."""
+    moments = geometry.moments
+    options = {"precision": moments.precision, "device": device, "normalize": True}
+    new = ClassMoments.from_arrays(X, codes, weights, **options)
+    means = moments.means_
+    xp = namespace(means)
+    present = as_like(new.classes_, means)
+    shift = new.means_ - xp.take(means, present, axis=0)
+    spread = new.class_scatter_trace_ / new.counts_ + xp.vecdot(shift, shift)
+    # Classes without new rows keep their fitted spread.
+    traces, zeros = geometry.traces.copy(), geometry.zeros.copy()
+    traces[new.classes_] = geometry.counts[new.classes_] * to_numpy(spread)
+    zeros[new.classes_] = UnitGeometry(new, check=False).zeros
+    return UNIT_METRICS[name](geometry.with_rows(traces, zeros))
+
+
+def held_out_rate(X, codes, weights, shares):
+    """Coding rate reduction of new rows, their classes weighted as in fit."""
+    present, codes = np.unique(codes, return_inverse=True)
+    shares = shares[present]
+    return rate_reduction(X, codes, weights, shares / shares.sum())
 
 
 def _about_fitted_means(geometry, X, codes, weights, device):

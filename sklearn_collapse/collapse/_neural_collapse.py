@@ -2,14 +2,26 @@
 
 import math
 
+import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_collapse._base import LabelledMomentsEstimator, unchanged_on_error
 from sklearn_collapse._head_argument import check_head, fitted_head, resolve_head
 from sklearn_collapse._linalg._rows import class_distances, class_metric
-from sklearn_collapse.collapse._held_out import held_out_metric, held_out_weights
-from sklearn_collapse.metrics._duality import row_shares
+from sklearn_collapse.collapse._base import MetricsScorer, names_of
+from sklearn_collapse.collapse._held_out import (
+    held_out_directions,
+    held_out_metric,
+    held_out_rate,
+    held_out_weights,
+)
+from sklearn_collapse.metrics import _per_class
+from sklearn_collapse.metrics._coding_rate import (
+    rate_reduction,
+    rate_reduction_of_moments,
+)
+from sklearn_collapse.metrics._duality import row_hits
 from sklearn_collapse.metrics._geometry import (
     ClassGeometry,
     balanced_weights,
@@ -20,7 +32,9 @@ from sklearn_collapse.metrics._registry import (
     HEAD_METRICS,
     METRICS,
     ROW_METRICS,
+    UNIT_METRICS,
 )
+from sklearn_collapse.metrics._separation import UnitGeometry
 from sklearn_collapse.moments import ClassMoments
 from sklearn_collapse.utils._arrays import Rows, namespace
 from sklearn_collapse.utils._labels import encode_labels
@@ -30,10 +44,11 @@ from sklearn_collapse.utils._sklearn_private import (
     fit_context,
 )
 
-_NAMES = [name for name, metric in METRICS.items() if metric.family == "collapse"]
 # Metrics of the class means alone cannot change on new rows.
 _CRITERIA: frozenset = frozenset(
-    name for name in _NAMES if METRICS[name].needs & {"moments", "rows"}
+    name
+    for name in names_of("collapse")
+    if METRICS[name].needs & {"moments", "unit_moments", "rows"}
 )
 
 # Numbers in the scatters of single classes that fit keeps at the most.
@@ -41,7 +56,10 @@ _MAX_SCATTER = 2**25
 
 
 class NeuralCollapseScorer(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, LabelledMomentsEstimator
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    MetricsScorer,
+    LabelledMomentsEstimator,
 ):
     """Measure how far labelled features have collapsed.
 
@@ -54,8 +72,9 @@ class NeuralCollapseScorer(
     ----------
     criterion : str, default="vci"
         What ``score`` returns: "vci", "nc1_pinv", "nc1_trace_ratio", "fisher_ratio",
-        "cdnv", "ncm_accuracy" or, with a head, "nc4_agreement". Metrics of the class
-        means alone do not change on new rows and are refused.
+        "cdnv", "lidar", "class_separation", "tolerance", "coding_rate_reduction",
+        "ncm_accuracy" or, with a head, "nc4_agreement". Metrics of the class means
+        alone do not change on new rows and are refused.
     head : {None, "lda"} or classifier, default=None
         For NC3 and NC4. "lda" is the linear discriminant of the same moments; a
         `LinearHead` or a ``FrozenEstimator`` is used as it is; any other classifier
@@ -66,7 +85,12 @@ class NeuralCollapseScorer(
         the numbers.
     metrics : {None, "all"} or list of str, default=None
         Which metrics ``metrics_`` holds. None: all that plain moments, the rows given
-        to ``fit`` and the head allow.
+        to ``fit`` and the head allow, and the criterion. "all": also those that take
+        a second pass, over rows scaled to length 1 ("class_separation", "tolerance",
+        "coding_rate_reduction").
+    per_class : bool, default=False
+        Whether ``fit`` measures `nc1_per_class_`, which takes another pass over the
+        rows.
     device : str, default="auto"
         Where NumPy rows are worked on: "auto", "cpu" or a torch device. Arrays of
         other libraries are worked on where they are.
@@ -77,6 +101,15 @@ class NeuralCollapseScorer(
         Value of each metric. Computed on first access. Metrics that need rows
         ("nc4_agreement", "ncm_accuracy") are absent after ``partial_fit`` and
         ``fit_moments``, metrics that need a head if there is none.
+    per_class_ : dict of str to ndarray of shape (C,)
+        What each class contributes to the metrics of ``metrics_`` that are made up of
+        classes; nan where a class of a single row has no variance.
+    nc1_per_class_ : ndarray of shape (C,)
+        tr(Sigma_c Sigma_B^+) / C with the covariance of each class; their mean
+        weighted by class is "nc1_pinv". Only with ``per_class=True`` after ``fit``,
+        or where the moments have the scatter of each class.
+    cdnv_grid_ : array of shape (C, C)
+        CDNV of each pair of classes, computed on access.
     classes_ : ndarray of shape (C,)
         Labels.
     means_ : array of shape (C, d)
@@ -89,6 +122,8 @@ class NeuralCollapseScorer(
         the reweighted rows.
     head_ : {None, "lda"} or classifier
         Fitted head.
+    unit_moments_ : ClassMoments
+        Moments of the rows scaled to length 1, if a metric needs them.
     device_ : str
         Device on which the moments were gathered.
     n_features_in_ : int
@@ -125,11 +160,15 @@ class NeuralCollapseScorer(
     -0.38
     """
 
+    _family = "collapse"
+    _depends_on = ("class_weight",)
+
     _parameter_constraints: dict = {
         "criterion": [StrOptions(set(_CRITERIA))],
         "head": [None, StrOptions({"lda"}), HasMethods(["fit", "predict"])],
         "class_weight": [None, StrOptions({"balanced"})],
         "metrics": [None, StrOptions({"all"}), list, tuple],
+        "per_class": ["boolean"],
         "device": [str],
     }
 
@@ -140,12 +179,14 @@ class NeuralCollapseScorer(
         head=None,
         class_weight=None,
         metrics=None,
+        per_class=False,
         device="auto",
     ):
         self.criterion = criterion
         self.head = head
         self.class_weight = class_weight
         self.metrics = metrics
+        self.per_class = per_class
         self.device = device
 
     @fit_context(prefer_skip_nested_validation=False)
@@ -176,18 +217,20 @@ class NeuralCollapseScorer(
             check_two_classes(classes)
             head = fitted_head(self.head, (X, y, weights))
             check_head(head, classes, X.shape[1])
+            self._gather_unit(X, y, weights)
+            own_weights = weights
             row_weights = weights
+            self._sizes = None
             if self.class_weight == "balanced":
                 row_weights = balanced_weights(codes, len(classes), weights)
             moments = self._new_moments()
-            self._reweighted = False
-            if moments.class_scatter and len(classes) * X.shape[1] ** 2 > _MAX_SCATTER:
+            if moments.class_scatter and self._too_many_scatters(classes, X):
                 # Rows that carry the class weights need no scatter per class.
                 moments, weights = ClassMoments(device=self.device), row_weights
-                self._reweighted = True
+                self._sizes = np.bincount(codes, weights=own_weights).astype(float)
             self.moments_ = moments.update(X, y, weights)
             self.head_ = head
-            self._row_metrics = self._measure_rows(X, codes, row_weights)
+            self._measure_rows(X, codes, row_weights, own_weights)
         return self
 
     @fit_context(prefer_skip_nested_validation=False)
@@ -211,7 +254,7 @@ class NeuralCollapseScorer(
         """
         with unchanged_on_error(self):
             self._require_labels(y)
-            if getattr(self, "_reweighted", False):
+            if getattr(self, "_sizes", None) is not None:
                 raise ValueError(
                     "partial_fit cannot continue this fit: with "
                     "class_weight='balanced' and so many classes and features it "
@@ -226,7 +269,7 @@ class NeuralCollapseScorer(
             self.head_ = fitted_head(self.head)
             check_head(self.head_, encode_labels(y)[0], X.shape[1])
             self._continue_moments(X, y, weights)
-            self._row_metrics, self._reweighted = {}, False
+            self._row_values, self._row_classes, self._sizes = {}, {}, None
         return self
 
     def transform(self, X):
@@ -281,24 +324,37 @@ class NeuralCollapseScorer(
             )
         check_two_classes(self.classes_)
         X, codes, weights = self._validate_labelled(X, y, sample_weight, "score")
-        name = self.criterion
-        if name in ROW_METRICS:
-            weights = held_out_weights(self._geometry(), codes, weights)
-            value = self._row_shares(X, codes, weights)
-            self._require_metric(name, value)
-            value = value[name]
-        else:
-            value = held_out_metric(
-                name, self._geometry(), X, codes, weights, self.device
-            )
-        return value if METRICS[name].direction == "higher" else -value
+        value = self._held_out(self.criterion, X, codes, weights)
+        return value if METRICS[self.criterion].direction == "higher" else -value
 
     @property
-    def metrics_(self):
-        """Value of each metric."""
+    def per_class_(self):
+        """What each class contributes to metrics that are made up of classes."""
         check_is_fitted(self, "moments_")
-        key = ("metrics", self.class_weight, tuple(self._wanted()))
-        return dict(self.moments_._cached(key, self._measure))
+        key = ("per class", self.class_weight, tuple(self._wanted()))
+        return dict(self.moments_._cached(key, self._measure_classes))
+
+    @property
+    def nc1_per_class_(self):
+        """NC1 with the covariance of each class."""
+        check_is_fitted(self, "moments_")
+        if "nc1_pinv" in self._row_classes:
+            return self._row_classes["nc1_pinv"]
+        if not self.moments_.class_scatter:
+            raise AttributeError(
+                "nc1_per_class_ needs fit with per_class=True, or moments gathered "
+                "with class_scatter=True."
+            )
+        return self.moments_._cached(
+            ("nc1 per class", self.class_weight),
+            lambda: _per_class.nc1_of_scatters(self._geometry()),
+        )
+
+    @property
+    def cdnv_grid_(self):
+        """CDNV of each pair of classes."""
+        check_is_fitted(self, "moments_")
+        return GEOMETRY_METRICS["cdnv"](self._geometry(), reduction="grid")
 
     @property
     def rank_(self):
@@ -318,17 +374,28 @@ class NeuralCollapseScorer(
     def _balanced(self):
         return self.class_weight == "balanced"
 
+    def _too_many_scatters(self, classes, X):
+        return len(classes) * X.shape[1] ** 2 > _MAX_SCATTER
+
     def _check_moments(self, moments):
         self._wanted()  # raises on unknown names
         check_two_classes(moments.classes_)
         head = fitted_head(self.head)
         check_head(head, moments.classes_, moments.n_features)
-        self.head_, self._row_metrics, self._reweighted = head, {}, False
+        self.head_ = head
+        self._row_values, self._row_classes, self._sizes = {}, {}, None
 
     def _geometry(self):
-        weight = None if self._reweighted else self.class_weight
+        weight = self.class_weight if self._sizes is None else None
         return self.moments_._cached(
-            ("geometry", weight), lambda: ClassGeometry(self.moments_, weight)
+            ("geometry", weight),
+            lambda: ClassGeometry(self.moments_, weight, self._sizes),
+        )
+
+    def _unit_geometry(self):
+        return self.unit_moments_._cached(
+            ("geometry", self.class_weight),
+            lambda: UnitGeometry(self.unit_moments_, self.class_weight),
         )
 
     def _resolved_head(self):
@@ -339,53 +406,120 @@ class NeuralCollapseScorer(
             lambda: resolve_head(self.head_, self._geometry()),
         )
 
-    def _row_shares(self, X, codes, weights):
+    def _head_rows(self):
+        """Weights of the head, a row per class; None for heads without."""
+        head = self._resolved_head()
+        if head is None or head.coef is None:
+            return None
+        return head.rows_of(self.classes_)
+
+    def _gather_unit(self, X, y, weights):
+        # Class scatters that are too many are not kept: `fit` has the rows.
+        classes, _ = encode_labels(y)
+        self._keep_scatters = not self._too_many_scatters(classes, X)
+        super()._gather_unit(X, y, weights)
+        self._keep_scatters = True
+
+    def _new_unit_moments(self):
+        moments = super()._new_unit_moments()
+        keep = getattr(self, "_keep_scatters", True)
+        return ClassMoments(
+            normalize=True,
+            class_scatter=moments.class_scatter and keep,
+            device=self.device,
+        )
+
+    def _measure_rows(self, X, codes, row_weights, weights):
+        """What `fit` measures on the rows themselves."""
+        wanted, n_classes = set(self._wanted()), len(self.classes_)
+        self._row_values, self._row_classes = {}, {}
+        if wanted & set(ROW_METRICS):
+            for name, hits in self._hits(X, codes).items():
+                share = float(np.average(hits, weights=row_weights))
+                self._row_values[name] = share
+                self._row_classes[name] = _per_class.share_of_classes(
+                    hits, codes, row_weights, n_classes
+                )
+        if self._needs("class_scatters") and not self.unit_moments_.class_scatter:
+            shares = self._geometry().shares
+            self._row_values["coding_rate_reduction"] = rate_reduction(
+                X, codes, weights, shares
+            )
+        if self.per_class:
+            work = float(X.shape[0]) * math.prod(self.means_.shape)
+            self._row_classes["nc1_pinv"] = _per_class.nc1_of_rows(
+                self._geometry(), Rows(X, self.device, work), codes, weights
+            )
+
+    def _hits(self, X, codes):
         moments = self.moments_
         work = float(X.shape[0]) * math.prod(moments.means_.shape)
         rows = Rows(X, self.device, work)
-        return row_shares(rows, moments, codes, weights, self._resolved_head())
+        return row_hits(rows, moments, codes, self._resolved_head())
 
-    def _measure_rows(self, X, codes, weights):
-        wanted = set(self._wanted()) & set(ROW_METRICS)
-        return self._row_shares(X, codes, weights) if wanted else {}
+    def _had(self):
+        had = super()._had()
+        return had | {"head"} if self.head_ is not None else had
 
-    def _wanted(self):
-        if self.metrics is None or self.metrics == "all":
-            return list(_NAMES)
-        unknown = [name for name in self.metrics if name not in _NAMES]
-        if unknown:
-            raise ValueError(
-                f"metrics contains unknown names {unknown}; known are {_NAMES}."
-            )
-        return list(self.metrics)
+    def _missing(self, name):
+        if name in self._row_values:
+            return None
+        need = super()._missing(name)
+        if need is None and name in HEAD_METRICS and self._head_rows() is None:
+            return "coef"
+        return need
 
     def _measure(self):
-        geometry, head = self._geometry(), self._resolved_head()
-        weights = None
-        if head is not None and head.coef is not None:
-            weights = head.rows_of(geometry.moments.classes_)
-        values = {}
-        for name in self._wanted():
-            if name in GEOMETRY_METRICS:
-                values[name] = GEOMETRY_METRICS[name](geometry)
-            elif name in HEAD_METRICS and weights is not None:
-                values[name] = HEAD_METRICS[name](geometry, weights)
-            elif name in self._row_metrics:
-                values[name] = self._row_metrics[name]
-            elif self.metrics not in (None, "all"):
-                self._require_metric(name, values)
-        return values
+        wanted = [name for name in self._wanted() if self._missing(name) is None]
+        single = [n for n in wanted if n in ("cdnv", "class_separation", "tolerance")]
+        if single:
+            self._geometry().warn_of_single_rows(", ".join(single))
+        if set(wanted) & set(UNIT_METRICS):
+            self._unit_geometry().warn_of_zeros("metrics of unit rows")
+        return super()._measure()
 
-    def _require_metric(self, name, values):
-        if name in values:
-            return
-        if "head" in METRICS[name].needs and self.head_ is None:
-            missing = "a head: pass head="
-        elif "rows" in METRICS[name].needs:
-            missing = "rows: use fit(X, y), not partial_fit or fit_moments"
-        else:
-            missing = "a head with coef_"
-        raise ValueError(f"{name} needs {missing}.")
+    def _value(self, name):
+        if name in self._row_values:
+            return self._row_values[name]
+        if name in GEOMETRY_METRICS:
+            return GEOMETRY_METRICS[name](self._geometry())
+        if name in HEAD_METRICS:
+            return HEAD_METRICS[name](self._geometry(), self._head_rows())
+        if name in UNIT_METRICS:
+            return UNIT_METRICS[name](self._unit_geometry())
+        return rate_reduction_of_moments(self.unit_moments_, self.class_weight)
+
+    def _measure_classes(self):
+        values = dict(self._row_classes)
+        for name in self._wanted():
+            if name in _per_class.OF_GEOMETRY:
+                values[name] = _per_class.OF_GEOMETRY[name](self._geometry())
+            elif name in UNIT_METRICS and self._missing(name) is None:
+                values[name] = _per_class.OF_UNIT_GEOMETRY[name](self._unit_geometry())
+            elif name == "nc3_uniform_duality" and self._missing(name) is None:
+                values[name] = _per_class.nc3_uniform_duality(
+                    self._geometry(), self._head_rows()
+                )
+            elif name == "nc1_pinv" and self.moments_.class_scatter:
+                values[name] = self.nc1_per_class_
+        return {name: values[name] for name in self._wanted() if name in values}
+
+    def _held_out(self, name, X, codes, weights):
+        """Value of a metric on new rows."""
+        geometry = self._geometry()
+        if name in ROW_METRICS:
+            hits = self._hits(X, codes)
+            if name not in hits:
+                self._require(name)
+            weights = held_out_weights(geometry, codes, weights)
+            return float(np.average(hits[name], weights=weights))
+        if name in UNIT_METRICS:
+            self._require(name)
+            unit = self._unit_geometry()
+            return held_out_directions(name, unit, X, codes, weights, self.device)
+        if name == "coding_rate_reduction":
+            return held_out_rate(X, codes, weights, geometry.shares)
+        return held_out_metric(name, geometry, X, codes, weights, self.device)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -78,6 +78,7 @@ def load_cifar8_features(*, return_X_y=False):
 
     See Also
     --------
+    load_cifar8_trajectory : Seven epochs of the training of this network.
     sklearn_collapse.heads.LinearHead : The network's last layer as a classifier.
 
     Notes

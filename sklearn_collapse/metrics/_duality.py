@@ -261,7 +261,8 @@ def nc4_agreement(X, y, head, *, sample_weight=None, class_weight=None):
     """
     geometry, rows, codes, weights = _rows_of(X, y, sample_weight, class_weight)
     head = _resolve(head, geometry, (X, y, sample_weight))
-    return row_shares(rows, geometry.moments, codes, weights, head)["nc4_agreement"]
+    hits = row_hits(rows, geometry.moments, codes, head)["nc4_agreement"]
+    return float(np.average(hits, weights=weights))
 
 
 @metric(
@@ -311,11 +312,12 @@ def ncm_accuracy(X, y, *, sample_weight=None, class_weight=None):
     1.0
     """
     geometry, rows, codes, weights = _rows_of(X, y, sample_weight, class_weight)
-    return row_shares(rows, geometry.moments, codes, weights)["ncm_accuracy"]
+    hits = row_hits(rows, geometry.moments, codes)["ncm_accuracy"]
+    return float(np.average(hits, weights=weights))
 
 
-def row_shares(rows, moments, codes, weights, head=None):
-    """NC4 and nearest-class-mean accuracy in one pass over rows.
+def row_hits(rows, moments, codes, head=None):
+    """Rows that count for NC4 and for nearest-class-mean accuracy, in one pass.
 
     Parameters
     ----------
@@ -324,26 +326,24 @@ def row_shares(rows, moments, codes, weights, head=None):
         Whose class means are the rule.
     codes : ndarray of int of shape (n,)
         Class of each row.
-    weights : ndarray of shape (n,) or None
     head : ResolvedHead or None
 
     Returns
     -------
-    dict of str to float
+    dict of str to ndarray of bool of shape (n,)
     """
     means, mean = moments.means_, moments.mean_
     metric = class_metric(means, mean, None, namespace(means))
     nearest = to_numpy(nearest_class(rows, metric)[0])
-    shares = {}
+    hits = {"ncm_accuracy": codes == nearest}
     if head is not None:
         head = head.placed(rows)
         width = max(rows.X.shape[1], len(head.classes))
         chosen = map_rows(rows, lambda b, _: (head.predict_codes(b),), width)[0]
         # A class that the data lack becomes -1 and agrees with nothing.
         chosen = positions(head.classes, moments.classes_)[to_numpy(chosen)]
-        shares["nc4_agreement"] = float(np.average(chosen == nearest, weights=weights))
-    shares["ncm_accuracy"] = float(np.average(codes == nearest, weights=weights))
-    return shares
+        hits["nc4_agreement"] = chosen == nearest
+    return hits
 
 
 def _nc3_self_duality(geometry, weights, centered=False, squared=False):

@@ -8,13 +8,14 @@ from sklearn_collapse._linalg._spectrum import eigh_by_rank, floored_inverse
 from sklearn_collapse.moments import ClassMoments
 from sklearn_collapse.utils._arrays import as_like, namespace, to_numpy
 from sklearn_collapse.utils._decompositions import svd
-from sklearn_collapse.utils._labels import as_label_array, encode_labels
+from sklearn_collapse.utils._labels import as_label_array, encode_labels, shorten
 from sklearn_collapse.utils._validation import (
     check_features,
     check_lengths,
     check_weights,
     drop_zero_weights,
 )
+from sklearn_collapse.utils._warnings import CollapseWarning, warn_caller
 
 
 class ClassGeometry:
@@ -27,10 +28,13 @@ class ClassGeometry:
     class_weight : {None, "balanced"}
         Weight of the classes in the mean of the means, between- and within-class
         covariance alike.
+    sizes : ndarray of shape (C,), default=None
+        Number of rows of each class, where the moments are those of reweighted rows.
     """
 
-    def __init__(self, moments, class_weight=None):
+    def __init__(self, moments, class_weight=None, sizes=None):
         check_two_classes(moments.classes_)
+        self.sizes = to_numpy(moments.counts_) if sizes is None else sizes
         self.moments = moments
         self.class_weight = class_weight
         self.xp = namespace(moments.means_)
@@ -38,6 +42,7 @@ class ClassGeometry:
         self.eps = float(self.xp.finfo(self.xp.float64).eps)
         self._is_pooled = not self.balanced
         self.warned_of_simplex = False
+        self.cosine_spread = None  # what two metrics of the angles share
 
     @cached_property
     def counts(self):
@@ -107,9 +112,13 @@ class ClassGeometry:
     @cached_property
     def between(self):
         """Thin singular value decomposition of `root`, kept part only: (U, s, Vt)."""
+        return self.kept_part(self.root)
+
+    def kept_part(self, root):
+        """Thin singular value decomposition of class means, its rank decided."""
         xp = self.xp
-        left, values, right = svd(self.root)
-        rounding = max(self.root.shape) * self.eps * float(values[0])
+        left, values, right = svd(root)
+        rounding = max(root.shape) * self.eps * float(values[0])
         noise = xp.sqrt(self.moments._noise(xp.matrix_transpose(right) ** 2))
         kept = xp.nonzero((values > rounding) & (values > noise))[0]
         return (
@@ -148,9 +157,25 @@ class ClassGeometry:
         """Whether there are so few rows that any labels look collapsed."""
         return self.counts.sum() <= self.n_features + self.n_classes
 
+    @property
+    def single_rows(self):
+        """Which classes have no more than one row, and so no variance; on the host."""
+        return self.sizes <= 1
+
+    def warn_of_single_rows(self, what):
+        """Warn that classes are left out, or that they all are."""
+        single = self.single_rows
+        if single.any():
+            names = shorten(self.moments.classes_[single])
+            warn_caller(
+                f"{what}: classes of a single row have no variance and are left out "
+                f"({int(single.sum())} of {self.n_classes}: {names}).",
+                CollapseWarning,
+            )
+
     def with_within(self, within, variances):
         """The same class means with another within-class covariance."""
-        twin = ClassGeometry(self.moments, self.class_weight)
+        twin = ClassGeometry(self.moments, self.class_weight, self.sizes)
         # The between-class decomposition stays; the within-class one is done anew.
         kept = ("counts", "balanced", "shares", "root", "means", "mean", "between")
         twin.__dict__.update({name: getattr(self, name) for name in kept})
@@ -186,21 +211,36 @@ def balanced_weights(codes, n_classes, weights):
     return scale[codes] if weights is None else scale[codes] * weights
 
 
-def geometry_of(X, y, sample_weight=None, class_weight=None):
-    """Geometry of labelled rows for the metric functions."""
+def labelled(X, y, sample_weight=None, class_weight=None):
+    """Check the arguments that the functions of labelled rows share.
+
+    Returns
+    -------
+    X : array of shape (n, d)
+        Rows of zero weight are dropped.
+    y : ndarray of shape (n,)
+    weights : ndarray of shape (n,) or None
+    """
     X, _ = check_features(X, min_samples=2)
     if y is None:
         raise ValueError(
             "This metric requires y to be passed, but the target y is None."
         )
-    X, kept, weights = drop_zero_weights(X, check_weights(sample_weight, X.shape[0]))
-    y = as_label_array(y)[kept]
-    if class_weight == "balanced":
-        classes, codes = encode_labels(y)
-        check_lengths(X, codes)
-        weights = balanced_weights(codes, len(classes), weights)
-    elif class_weight is not None:
+    if class_weight not in (None, "balanced"):
         raise ValueError(
             f"class_weight must be None or 'balanced', got {class_weight!r}."
         )
-    return ClassGeometry(ClassMoments.from_arrays(X, y, weights))
+    X, kept, weights = drop_zero_weights(X, check_weights(sample_weight, X.shape[0]))
+    return X, as_label_array(y)[kept], weights
+
+
+def geometry_of(X, y, sample_weight=None, class_weight=None):
+    """Geometry of labelled rows for the metric functions."""
+    X, y, weights = labelled(X, y, sample_weight, class_weight)
+    sizes = None
+    if class_weight == "balanced":
+        classes, codes = encode_labels(y)
+        check_lengths(X, codes)
+        sizes = np.bincount(codes, weights=weights).astype(float)
+        weights = balanced_weights(codes, len(classes), weights)
+    return ClassGeometry(ClassMoments.from_arrays(X, y, weights), sizes=sizes)

@@ -4,11 +4,11 @@ import math
 
 from sklearn_collapse._linalg._frames import (
     cosine_spread,
-    diagonal_mask,
-    gram_blocks,
-    pair_distances,
+    distance_tiles,
+    gram_tiles,
     simplex_distance,
     unit_means,
+    without_diagonal,
 )
 from sklearn_collapse.metrics._geometry import geometry_of
 from sklearn_collapse.metrics._metric import metric
@@ -167,8 +167,7 @@ def nc2_etf_error(X, y, *, sample_weight=None, class_weight=None):
     -------
     float
         In [0, sqrt(2)], lower is more collapsed, 0 for a simplex equiangular tight
-        frame;
-        nan with a warning if C > d + 1, where no simplex exists.
+        frame; nan with a warning if C > d + 1, where no simplex exists.
 
     See Also
     --------
@@ -304,13 +303,13 @@ def _nc2_equinorm(geometry):
 def _nc2_equiangularity(geometry):
     if geometry.means_coincide:
         return math.nan
-    return cosine_spread(_units(geometry), _simplex_cosine(geometry), geometry.xp)[1]
+    return _cosine_spread(geometry)[1]
 
 
 def _nc2_max_angle(geometry):
     if not simplex_exists(geometry) or geometry.means_coincide:
         return math.nan
-    return cosine_spread(_units(geometry), _simplex_cosine(geometry), geometry.xp)[0]
+    return _cosine_spread(geometry)[0]
 
 
 def _nc2_etf_error(geometry):
@@ -322,13 +321,11 @@ def _nc2_etf_error(geometry):
 def _gnc2_uniformity(geometry):
     xp = geometry.xp
     total = 0.0
-    for start, squares in pair_distances(_units(geometry), xp):
-        own = diagonal_mask(start, squares, xp)
-        apart = xp.where(own, xp.ones_like(squares), squares)
+    for tile in distance_tiles(_units(geometry), xp):
+        apart = without_diagonal(tile, tile.values, xp, 1.0)
         if not float(xp.min(apart)):
             return math.inf
-        logs = xp.log(apart)
-        total -= float(xp.sum(logs)) / 2
+        total -= tile.times * float(xp.sum(xp.log(apart))) / 2
     return total / (geometry.n_classes * (geometry.n_classes - 1))
 
 
@@ -337,12 +334,12 @@ def _gof_off_diagonal(geometry):
     means = geometry.moments.means_
     # Squares of squares: in units of the largest entry they do not overflow.
     means = means / (float(xp.max(xp.abs(means))) or 1.0)
-    total, off = 0.0, 0.0
-    for start, gram in gram_blocks(means, means, xp):
-        own = diagonal_mask(start, gram, xp)
-        total += float(xp.sum(gram * gram))
-        off += float(xp.sum(xp.where(own, xp.zeros_like(gram), gram * gram)))
-    return off / total if total else math.nan
+    norms = xp.vecdot(means, means)
+    on, off = float(xp.sum(norms * norms)), 0.0
+    for tile in gram_tiles(means, xp):
+        gram = without_diagonal(tile, tile.values, xp)
+        off += tile.times * float(xp.sum(gram * gram))
+    return off / (on + off) if on else math.nan
 
 
 def simplex_exists(geometry, what="nc2_max_angle, nc2_etf_error and nc3_product"):
@@ -364,5 +361,9 @@ def _units(geometry):
     return unit_means(geometry.means, geometry.mean_rounding, geometry.xp)
 
 
-def _simplex_cosine(geometry):
-    return -1 / (geometry.n_classes - 1)
+def _cosine_spread(geometry):
+    """Deviation of the cosines from a simplex's, and their spread; C^2 d, so kept."""
+    if geometry.cosine_spread is None:
+        cosine = -1 / (geometry.n_classes - 1)
+        geometry.cosine_spread = cosine_spread(_units(geometry), cosine, geometry.xp)
+    return geometry.cosine_spread

@@ -1,10 +1,18 @@
 """All metrics, and how the scorers compute them."""
 
-from sklearn_collapse.metrics import _duality, _means, _within
+from sklearn_collapse.metrics import (
+    _coding_rate,
+    _duality,
+    _means,
+    _separation,
+    _within,
+)
 from sklearn_collapse.metrics._metric import ENTERED
 
 # In the order in which they are shown: that of these modules, not of imports.
-_MODULES = [module.__name__ for module in (_within, _means, _duality)]
+_MODULES = [
+    module.__name__ for module in (_within, _separation, _coding_rate, _means, _duality)
+]
 
 METRICS = {
     name: metric
@@ -26,6 +34,12 @@ GEOMETRY_METRICS = {
     "nc2_etf_error": _means._nc2_etf_error,
     "gnc2_uniformity": _means._gnc2_uniformity,
     "gof_off_diagonal": _means._gof_off_diagonal,
+    "lidar": _separation._lidar,
+}
+# As functions of a UnitGeometry.
+UNIT_METRICS = {
+    "class_separation": _separation._class_separation,
+    "tolerance": _separation._tolerance,
 }
 HEAD_METRICS = {
     "nc3_self_duality": _duality._nc3_self_duality,

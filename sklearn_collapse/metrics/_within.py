@@ -2,9 +2,12 @@
 
 import math
 
-from sklearn_collapse._linalg._frames import diagonal_mask, pair_distances
+import numpy as np
+
+from sklearn_collapse._linalg._frames import Tile, distance_tiles, without_diagonal
 from sklearn_collapse.metrics._geometry import geometry_of
 from sklearn_collapse.metrics._metric import RIGID, metric
+from sklearn_collapse.utils._arrays import device_of
 from sklearn_collapse.utils._decompositions import svdvals
 from sklearn_collapse.utils._warnings import CollapseWarning, warn_caller
 
@@ -236,7 +239,8 @@ def cdnv(X, y, *, sample_weight=None, class_weight=None, reduction="mean", power
     Notes
     -----
     Var_i is the mean of ||x - mu_i||^2 over the rows of class i (normaliser n_i): a
-    trace, not a variance per dimension.
+    trace, not a variance per dimension. A class of a single row has none: its pairs
+    are left out (nan in the grid), a warning says so.
 
     References
     ----------
@@ -256,6 +260,7 @@ def cdnv(X, y, *, sample_weight=None, class_weight=None, reduction="mean", power
     if power not in (2, 4):
         raise ValueError(f"power must be 2 or 4, got {power!r}.")
     geometry = geometry_of(X, y, sample_weight, class_weight)
+    geometry.warn_of_single_rows("cdnv")
     return _cdnv(geometry, reduction=reduction, power=power)
 
 
@@ -304,28 +309,44 @@ def _separations(geometry):
 
 
 def _cdnv(geometry, reduction="mean", power=2):
-    xp = geometry.xp
+    """Mean or maximum over pairs of classes, mean per class, or the whole grid.
+
+    Classes of a single row have no variance: their pairs are left out, nan in a grid.
+    """
+    xp, c = geometry.xp, geometry.n_classes
+    single = geometry.local(geometry.single_rows)
     variances = geometry.variances
     raw = geometry.moments.means_
     # Squared distances that rounding of the means may make of zero.
     noise = (4 * geometry.eps) ** 2 * xp.vecdot(raw, raw)
-    total, largest, grid = 0.0, 0.0, []
-    for start, squares in pair_distances(geometry.means, xp):
-        stop = start + squares.shape[0]
-        spread = (variances[start:stop][:, None] + variances[None, :]) / 2
-        apart = squares > noise[start:stop][:, None] + noise[None, :]
+    largest, sums, grid = 0.0, xp.zeros_like(variances), None
+    if reduction == "grid":
+        grid = xp.full((c, c), math.nan, dtype=raw.dtype, device=device_of(raw))
+    for rows, columns, squares in distance_tiles(geometry.means, xp):
+        spread = (variances[rows][:, None] + variances[columns][None, :]) / 2
+        apart = squares > noise[rows][:, None] + noise[columns][None, :]
         below = xp.where(apart, squares, xp.ones_like(squares)) ** (power // 2)
         ratio = xp.where(apart, spread / below, xp.full_like(spread, math.inf))
-        own = diagonal_mask(start, ratio, xp)
-        ratio = xp.where(own, xp.zeros_like(ratio), ratio)
-        if reduction == "grid":
-            grid.append(ratio)
-        total += float(xp.sum(ratio))
-        largest = max(largest, float(xp.max(ratio)))
-    if reduction == "grid":
-        return xp.concat(grid)
-    pairs = geometry.n_classes * (geometry.n_classes - 1)
-    return total / pairs if reduction == "mean" else largest
+        ratio = without_diagonal(Tile(rows, columns, squares), ratio, xp)
+        left_out = single[rows][:, None] | single[columns][None, :]
+        counted = xp.where(left_out, xp.zeros_like(ratio), ratio)
+        sums[rows] += xp.sum(counted, axis=1)
+        if rows != columns:
+            sums[columns] += xp.sum(counted, axis=0)
+        largest = max(largest, float(xp.max(counted)))
+        if grid is not None:
+            ratio = xp.where(left_out, xp.full_like(ratio, math.nan), ratio)
+            grid[rows, columns] = ratio
+            grid[columns, rows] = xp.matrix_transpose(ratio)
+    if grid is not None:
+        return grid
+    kept = c - int(np.sum(geometry.single_rows))
+    if reduction == "classes":
+        means = sums / (kept - 1) if kept > 1 else sums * math.nan
+        return xp.where(single, xp.full_like(sums, math.nan), means)
+    if kept < 2:
+        return math.nan
+    return float(xp.sum(sums)) / (kept * (kept - 1)) if reduction == "mean" else largest
 
 
 def _warn_few_rows(geometry, name):

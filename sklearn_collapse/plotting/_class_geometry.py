@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklearn_collapse._linalg._frames import diagonal_mask, gram_blocks
+from sklearn_collapse._linalg._frames import gram_tiles, without_diagonal
 from sklearn_collapse.metrics._geometry import ClassGeometry
 from sklearn_collapse.metrics._means import _units
 from sklearn_collapse.plotting._style import (
@@ -253,9 +253,10 @@ class ClassGeometryDisplay:
         edges = np.linspace(-1, 1, _BINS + 1)
         counts = np.zeros(_BINS)
         n_classes, xp = self.directions.shape[0], namespace(self.directions)
-        for start, block in gram_blocks(self.directions, self.directions, xp):
-            off = block[~diagonal_mask(start, block, xp)]
-            counts += np.histogram(np.clip(off, -1, 1), edges)[0]
+        for tile in gram_tiles(self.directions, xp):
+            off = to_numpy(without_diagonal(tile, tile.values, xp, np.nan))
+            off = off[~np.isnan(off)]
+            counts += tile.times * np.histogram(np.clip(off, -1, 1), edges)[0]
         shares = counts / (n_classes * (n_classes - 1))
         options = {"fill": True, "facecolor": BLUE, "edgecolor": BLUE, "alpha": 0.8}
         options = options_for(StepPatch, options, kwargs)

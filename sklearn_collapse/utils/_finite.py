@@ -5,11 +5,12 @@ import numpy as np
 from sklearn_collapse.utils._arrays import block_rows, namespace, slices, to_numpy
 
 
-def check_finite(X, squares_in=None, row_numbers=None):
+def check_finite(X, squares_in=None, row_numbers=None, name="X"):
     """Raise if X holds NaN or infinity, naming the first row.
 
     ``squares_in`` names a dtype in which the squares must not overflow either,
-    ``row_numbers`` are the rows' numbers in the whole array.
+    ``row_numbers`` are the rows' numbers in the whole array, ``name`` is that of the
+    argument.
     """
     xp = namespace(X)
     if not xp.isdtype(X.dtype, "real floating"):
@@ -17,7 +18,8 @@ def check_finite(X, squares_in=None, row_numbers=None):
     with np.errstate(over="ignore", invalid="ignore"):
         finite = _sum_is_finite(X, xp, squares_in)
     if not finite:
-        raise_nonfinite(X, overflow=squares_in is not None, row_numbers=row_numbers)
+        overflow = squares_in is not None
+        raise_nonfinite(X, overflow=overflow, row_numbers=row_numbers, name=name)
 
 
 def _sum_is_finite(X, xp, squares_in):
@@ -26,7 +28,7 @@ def _sum_is_finite(X, xp, squares_in):
     return bool(xp.isfinite(xp.sum(values)))
 
 
-def raise_nonfinite(X, *, overflow=True, row_numbers=None):
+def raise_nonfinite(X, *, overflow=True, row_numbers=None, name="X"):
     """Find the first row with NaN or infinity and raise.
 
     If all entries are finite, their squares overflow: with ``overflow`` that raises.
@@ -41,11 +43,11 @@ def raise_nonfinite(X, *, overflow=True, row_numbers=None):
             kind = "NaN" if np.isnan(values[column]) else "infinity (inf)"
             row = row if row_numbers is None else int(row_numbers[row])
             raise ValueError(
-                f"Input X contains {kind}: first in row {row}, column {column}. "
+                f"Input {name} contains {kind}: first in row {row}, column {column}. "
                 f"Only finite features are allowed: drop or impute such rows."
             )
     if overflow:
         raise ValueError(
-            "Input X holds values so large that their squares overflow. Rescale the "
-            "features."
+            f"Input {name} holds values so large that their squares overflow. Rescale "
+            f"the features."
         )

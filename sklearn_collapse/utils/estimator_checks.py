@@ -128,7 +128,11 @@ def check_fit_moments_equals_partial_fit(estimator):
     options = clone(estimator)._moments_options()
     moments = ClassMoments.from_batches([(X[:70], y[:70]), (X[70:], y[70:])], **options)
     before = moments.to_dict()
-    adopted = clone(estimator).fit_moments(moments)
+    others = []
+    if hasattr(parts, "unit_moments_"):
+        flags = {"normalize": True, "class_scatter": parts.unit_moments_.class_scatter}
+        others = [ClassMoments.from_arrays(X, y, **flags)]
+    adopted = clone(estimator).fit_moments(moments, *others)
     if hasattr(parts, "calibrate"):
         parts.calibrate(X)
         adopted.calibrate(X)

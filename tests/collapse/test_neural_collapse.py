@@ -32,7 +32,10 @@ from sklearn_collapse.metrics import METRICS, CollapseWarning
 NAMES = [name for name, metric in METRICS.items() if metric.family == "collapse"]
 NEED_HEAD = [name for name in NAMES if "head" in METRICS[name].needs]
 NEED_ROWS = [name for name in NAMES if "rows" in METRICS[name].needs]
-CRITERIA = [name for name in NAMES if METRICS[name].needs & {"moments", "rows"}]
+CRITERIA = [
+    name for name in NAMES if METRICS[name].needs & {"moments", "unit_moments", "rows"}
+]
+COSTLY = ["class_separation", "tolerance", "coding_rate_reduction"]
 WEIGHTINGS = [None, "balanced"]
 D = 5
 
@@ -81,7 +84,8 @@ HEADS = {
 def test_metrics_are_those_of_the_functions(head, class_weight, counts):
     X, y = make_rows(counts)
     head = HEADS[head](X, y)
-    scorer = NeuralCollapseScorer(head=head, class_weight=class_weight).fit(X, y)
+    options = {"head": head, "class_weight": class_weight}
+    scorer = NeuralCollapseScorer(metrics="all", **options).fit(X, y)
     absent = set(NEED_HEAD) if head is None else set()
     if isinstance(head, KNeighborsClassifier):
         absent = set(NEED_HEAD) - {"nc4_agreement"}
@@ -142,10 +146,19 @@ def test_chosen_metrics(metrics):
 
 
 def test_all_metrics():
-    """What plain moments and the head give is all there is so far."""
     X, y = make_rows()
     scorer = NeuralCollapseScorer(head=make_head(), metrics="all").fit(X, y)
     assert list(scorer.metrics_) == NAMES
+
+
+@pytest.mark.parametrize("criterion", ["vci", *COSTLY])
+def test_default_metrics(criterion):
+    """Those that take no second pass over the rows, and the criterion."""
+    X, y = make_rows()
+    scorer = NeuralCollapseScorer(criterion, head=make_head()).fit(X, y)
+    left_out = set(COSTLY) - {criterion}
+    assert list(scorer.metrics_) == [name for name in NAMES if name not in left_out]
+    assert hasattr(scorer, "unit_moments_") == (criterion != "vci")
 
 
 def test_chosen_metric_does_not_warn_for_others():
@@ -214,7 +227,7 @@ def test_chosen_metric_that_cannot_be_had(metrics, head, match):
 def test_chosen_metric_without_rows():
     X, y = make_rows()
     scorer = NeuralCollapseScorer(metrics=["ncm_accuracy"]).partial_fit(X, y)
-    with pytest.raises(ValueError, match=r"ncm_accuracy needs rows: use fit\(X, y\)"):
+    with pytest.raises(ValueError, match=r"ncm_accuracy needs rows: use fit, not"):
         scorer.metrics_  # noqa: B018
 
 
@@ -393,7 +406,7 @@ def test_reweighted_rows_give_the_same(library, head, monkeypatch):
     X, y = make_rows()
     weights = np.random.default_rng(1).uniform(0, 2, size=len(y))
     head = HEADS[head](X, y)
-    kept = NeuralCollapseScorer(head=head, class_weight="balanced")
+    kept = NeuralCollapseScorer(head=head, class_weight="balanced", metrics="all")
     reweighted = clone(kept)
     rows = library.asarray(X)
     kept.fit(rows, y, weights)
@@ -960,5 +973,5 @@ def test_no_warning_in_ordinary_use():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         scorer = NeuralCollapseScorer(head="lda").fit(X.astype(np.float32), y)
-        assert len(scorer.metrics_) == len(NAMES)
+        assert len(scorer.metrics_) == len(NAMES) - len(COSTLY)
         scorer.score(X.astype(np.float32), y)

@@ -67,6 +67,32 @@ def test_gram_blocks_of_different_numbers(library, xp):
     assert_allclose(found, gram(a, b), rtol=1e-12, atol=1e-12)
 
 
+def assemble(tiles, n, xp):
+    """The symmetric matrix of tiles; each pair must be there once."""
+    whole, met = np.full((n, n), np.nan), np.zeros((n, n))
+    for tile in tiles:
+        values = np.asarray(tile.values)
+        whole[tile.rows, tile.columns] = values
+        whole[tile.columns, tile.rows] = values.T
+        met[tile.rows, tile.columns] += tile.times
+        assert tile.times == (2 if tile.columns.start > tile.rows.start else 1)
+    assert met.sum() == n * n
+    return whole
+
+
+@pytest.fixture
+def small_tiles(monkeypatch):
+    monkeypatch.setattr(_frames, "_TILE", 7)
+
+
+@pytest.mark.usefixtures("small_tiles")
+@pytest.mark.parametrize("n", [3, 7, 8, 30])
+def test_gram_tiles(library, xp, n):
+    a = random_means(n)
+    found = assemble(_frames.gram_tiles(library.asarray(a), xp), n, xp)
+    assert_allclose(found, gram(a, a), rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("start", [0, 3, 256])
 def test_diagonal_mask(library, xp, start):
     block = library.asarray(np.zeros((4, 10)))
@@ -89,7 +115,8 @@ def test_unit_means(library, xp):
     assert_array_equal(kept[2], 0)
 
 
-@pytest.mark.parametrize("n", [2, 7, 300])
+@pytest.mark.usefixtures("small_tiles")
+@pytest.mark.parametrize("n", [2, 7, 30])
 @pytest.mark.parametrize("reference", [0.0, -0.5])
 def test_cosine_spread(library, xp, n, reference):
     means = random_means(n)
@@ -135,25 +162,27 @@ def test_simplex_distance_of_zero_means(library, xp):
     assert math.isnan(_frames.simplex_distance(zero, zero, xp))
 
 
+@pytest.mark.usefixtures("small_tiles")
 @pytest.mark.parametrize("offset", [0, 100])
 @pytest.mark.parametrize("n", [2, 9, 300])
 def test_pair_distances(library, xp, n, offset):
     # Pairs that the product gives with four digits are left to it.
     means = random_means(n) + offset
-    found, _ = stack(_frames.pair_distances(library.asarray(means), xp))
+    found = assemble(_frames.distance_tiles(library.asarray(means), xp), len(means), xp)
     expected = squared_distances(means)
     off = ~np.eye(n, dtype=bool)
     assert_allclose(found[off], expected[off], rtol=1e-4)
     assert np.all(np.diag(found) <= 1e-12 * (1 + offset**2))
 
 
+@pytest.mark.usefixtures("small_tiles")
 @pytest.mark.parametrize("n", [5, 300])
 def test_distances_of_means_that_nearly_coincide(library, xp, n):
     # ||a||^2 - 2 a.b + ||b||^2 has no digits left: the norms are 1e16 times larger.
     means = random_means(n) + 1e3
     step = np.array([1e-7, 0, -2e-7, 0])
     means[1], means[-1] = means[0] + step, means[0] - 3 * step
-    found, _ = stack(_frames.pair_distances(library.asarray(means), xp))
+    found = assemble(_frames.distance_tiles(library.asarray(means), xp), len(means), xp)
     expected = squared_distances(means)
     off = ~np.eye(n, dtype=bool)
     assert_allclose(found[off], expected[off], rtol=1e-4)
@@ -164,9 +193,10 @@ def test_distances_of_means_that_nearly_coincide(library, xp, n):
 def test_distances_of_equal_and_of_zero_means(library, xp):
     means = random_means(5)
     means[3] = means[1]
-    found, _ = stack(_frames.pair_distances(library.asarray(means), xp))
+    found = assemble(_frames.distance_tiles(library.asarray(means), xp), len(means), xp)
     assert found[1, 3] == found[3, 1] == 0
-    zero, _ = stack(_frames.pair_distances(library.asarray(np.zeros((4, 3))), xp))
+    zero = library.asarray(np.zeros((4, 3)))
+    zero = assemble(_frames.distance_tiles(zero, xp), 4, xp)
     assert_array_equal(zero, np.zeros((4, 4)))
 
 

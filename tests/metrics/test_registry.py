@@ -37,6 +37,7 @@ KNOWN = {
     *("gnc2_uniformity", "gof_off_diagonal"),
     *("nc3_self_duality", "nc3_uniform_duality", "nc3_product"),
     *("nc4_agreement", "ncm_accuracy"),
+    *("lidar", "class_separation", "tolerance", "coding_rate_reduction"),
 }
 
 
@@ -226,9 +227,9 @@ def test_needs_say_when_a_metric_can_be_had(name):
     X, y = make_rows([20, 20, 20])
     for head in (None, LinearHead(np.eye(3, 5))):
         for has_rows in (False, True):
-            scorer = NeuralCollapseScorer(head=head)
+            scorer = NeuralCollapseScorer(head=head, metrics="all")
             fitted = scorer.fit(X, y) if has_rows else scorer.partial_fit(X, y)
-            had = {"means", "moments"}
+            had = {"means", "moments", "unit_moments", "class_scatters"}
             had |= {"head"} if head is not None else set()
             had |= {"rows"} if has_rows else set()
             assert (name in fitted.metrics_) == (METRICS[name].needs <= had)

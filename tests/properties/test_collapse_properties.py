@@ -27,7 +27,9 @@ from sklearn_collapse.metrics import (
 
 NAMES = [name for name, metric in METRICS.items() if metric.family == "collapse"]
 NEED_HEAD = [name for name in NAMES if "head" in METRICS[name].needs]
-CRITERIA = [name for name in NAMES if METRICS[name].needs & {"moments", "rows"}]
+CRITERIA = [
+    name for name in NAMES if METRICS[name].needs & {"moments", "unit_moments", "rows"}
+]
 SEEDS = st.integers(0, 2**32 - 1)
 few = settings(max_examples=10)
 
@@ -98,7 +100,9 @@ def test_weights_are_frequencies(name, problem, seed, class_weight):
 
 @few
 @given(problem=problems(), seed=SEEDS)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [n for n in NAMES if "cloning" in METRICS[n].invariances]
+)
 def test_balanced_means_that_class_frequencies_do_not_matter(name, problem, seed):
     X, y, head = problem
     times = np.random.default_rng(seed).integers(1, 5, size=len(head.coef))[y]
@@ -149,7 +153,7 @@ def test_moving_rows_toward_their_means(name, problem, shrink):
         assert_same(after, before / shrink**2)
     elif name == "vci":
         assert after < before
-    elif "rows" not in METRICS[name].needs:
+    elif not METRICS[name].needs & {"rows", "unit_moments"}:
         assert_same(after, before)
 
 
@@ -158,6 +162,7 @@ def test_moving_rows_toward_their_means(name, problem, shrink):
 MAY_BE_NAN = {
     *("nc2_equinorm", "nc2_equiangularity", "nc2_max_angle", "nc2_etf_error"),
     *("gof_off_diagonal", "nc3_self_duality", "nc3_product"),
+    *("cdnv", "lidar", "class_separation", "tolerance"),
 }
 
 
@@ -194,10 +199,13 @@ def test_in_range_or_undefined(problem, class_weight):
 @given(problem=lattices(), class_weight=st.sampled_from([None, "balanced"]))
 def test_scorer_and_functions_on_any_data(problem, class_weight):
     X, y, head = problem
-    scorer = NeuralCollapseScorer(head=head, class_weight=class_weight).fit(X, y)
+    options = {"head": head, "class_weight": class_weight, "metrics": "all"}
+    scorer = NeuralCollapseScorer(**options).fit(X, y)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CollapseWarning)
         for name, value in scorer.metrics_.items():
+            if class_weight and "rows" in METRICS[name].needs:
+                continue  # of rows between two means the weights' rounding decides
             found = measure(name, X, y, head, class_weight=class_weight)
             assert_allclose(found, value, rtol=1e-7, atol=1e-9, err_msg=name)
 
@@ -205,7 +213,8 @@ def test_scorer_and_functions_on_any_data(problem, class_weight):
 @given(problem=lattices(), class_weight=st.sampled_from([None, "balanced"]))
 def test_score_of_the_fitted_rows_of_any_data(problem, class_weight):
     X, y, head = problem
-    scorer = NeuralCollapseScorer(head=head, class_weight=class_weight).fit(X, y)
+    options = {"head": head, "class_weight": class_weight, "metrics": "all"}
+    scorer = NeuralCollapseScorer(**options).fit(X, y)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CollapseWarning)
         for criterion in CRITERIA:
