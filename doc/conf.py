@@ -1,8 +1,11 @@
 """Sphinx configuration. Build: sphinx-build -W --keep-going -b html doc doc/_build."""
 
+import math
 import re
+from pathlib import Path
 
 import sklearn_collapse
+from sklearn_collapse.metrics import METRICS
 
 project = "sklearn_collapse"
 copyright = "2026, sklearn_collapse developers"
@@ -47,7 +50,7 @@ html_theme_options = {
     "secondary_sidebar_items": ["page-toc"],
     "show_prev_next": False,
 }
-html_sidebars = {"papers": [], "conventions": [], "changelog": []}
+html_sidebars = {"metrics": [], "papers": [], "conventions": [], "changelog": []}
 
 
 def unlink_inherited(app, what, name, obj, options, lines):
@@ -57,5 +60,61 @@ def unlink_inherited(app, what, name, obj, options, lines):
         lines[:] = re.sub(reference, r"\1", "\n".join(lines)).split("\n")
 
 
+# Sections of the page of metrics, and what their metrics measure.
+FAMILIES = {
+    "collapse": ("Features with class labels", "more collapsed"),
+    "regression": ("Features with continuous targets", "more collapsed"),
+    "dimensional": ("Features alone", "less degenerate"),
+    "neighbors": ("Nearest neighbours", "less degenerate or better separated"),
+}
+KINDS = ("rotation", "translation", "scale", "invertible", "cloning")
+
+
+def metrics_table():
+    """Lines of the tables of METRICS, one section per family."""
+    lines = []
+    for family, (title, better) in FAMILIES.items():
+        rows = {n: m for n, m in METRICS.items() if m.family == family}
+        if not rows:
+            continue
+        lines += [title, "-" * len(title), "", f'"Better" means {better}.', ""]
+        lines += [".. list-table::", "   :header-rows: 1", "   :class: metrics", ""]
+        lines += table_row(["metric", "needs", "range", "better", *KINDS, "source"])
+        for name, metric in rows.items():
+            kept = ["✓" if kind in metric.invariances else "" for kind in KINDS]
+            lines += table_row(
+                [
+                    f":func:`~sklearn_collapse.metrics.{name}`",
+                    ", ".join(sorted(metric.needs)),
+                    interval(*metric.range),
+                    metric.direction or "–",
+                    *kept,
+                    metric.source,
+                ]
+            )
+        lines.append("")
+    return lines
+
+
+def table_row(cells):
+    return [
+        f"   {'  ' if k else '* '}- {cell}".rstrip() for k, cell in enumerate(cells)
+    ]
+
+
+def interval(low, high):
+    """Write a range; ends at infinity are open."""
+    left = "(−∞" if math.isinf(low) else f"[{low:g}".replace("-", "−")
+    return f"{left}, " + ("∞)" if math.isinf(high) else f"{high:g}]")
+
+
+def write_metrics_table(app):
+    """Write what metrics.rst includes, unless it is there already."""
+    path, text = Path(app.srcdir, "metrics_table.inc"), "\n".join(metrics_table())
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
 def setup(app):
+    app.connect("builder-inited", write_metrics_table)
     app.connect("autodoc-process-docstring", unlink_inherited)

@@ -35,6 +35,7 @@ from sklearn_collapse.metrics._registry import (
     UNIT_METRICS,
 )
 from sklearn_collapse.metrics._separation import UnitGeometry
+from sklearn_collapse.metrics._within import _cdnv as cdnv_values
 from sklearn_collapse.moments import ClassMoments
 from sklearn_collapse.utils._arrays import Rows, namespace
 from sklearn_collapse.utils._labels import encode_labels
@@ -354,7 +355,7 @@ class NeuralCollapseScorer(
     def cdnv_grid_(self):
         """CDNV of each pair of classes."""
         check_is_fitted(self, "moments_")
-        return GEOMETRY_METRICS["cdnv"](self._geometry(), reduction="grid")
+        return cdnv_values(self._geometry(), reduction="grid")
 
     @property
     def rank_(self):

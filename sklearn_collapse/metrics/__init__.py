@@ -1,5 +1,11 @@
 """One pure function per published metric, and what is known about each."""
 
+from sklearn_collapse.metrics._bootstrap import (
+    BootstrapDifference,
+    BootstrapInterval,
+    bootstrap_difference,
+    bootstrap_interval,
+)
 from sklearn_collapse.metrics._coding_rate import coding_rate_reduction
 from sklearn_collapse.metrics._decorrelation import (
     feature_correlation,
@@ -27,6 +33,7 @@ from sklearn_collapse.metrics._latents import (
     least_volume,
     posterior_collapse,
 )
+from sklearn_collapse.metrics._layerwise import LayerTable, layerwise
 from sklearn_collapse.metrics._means import (
     gnc2_uniformity,
     gof_off_diagonal,
@@ -36,6 +43,7 @@ from sklearn_collapse.metrics._means import (
     nc2_max_angle,
 )
 from sklearn_collapse.metrics._metric import Metric
+from sklearn_collapse.metrics._null import NullReference, null_reference
 from sklearn_collapse.metrics._ood import fpr_at_tpr, ood_table
 from sklearn_collapse.metrics._partition import partition_ratio
 from sklearn_collapse.metrics._per_class import (
@@ -76,12 +84,18 @@ from sklearn_collapse.utils._warnings import CollapseWarning
 
 __all__ = [
     "METRICS",
+    "BootstrapDifference",
+    "BootstrapInterval",
     "CodebookUsage",
     "CollapseWarning",
+    "LayerTable",
     "Metric",
+    "NullReference",
     "active_units",
     "alignment",
     "alpha_req",
+    "bootstrap_difference",
+    "bootstrap_interval",
     "cdnv",
     "class_separation",
     "codebook_usage",
@@ -99,6 +113,7 @@ __all__ = [
     "gnc2_uniformity",
     "gof_off_diagonal",
     "isoscore",
+    "layerwise",
     "least_volume",
     "lidar",
     "mean_cosine",
@@ -117,6 +132,7 @@ __all__ = [
     "ncm_accuracy",
     "nesum",
     "nuclear_rank",
+    "null_reference",
     "numerical_rank",
     "ood_table",
     "participation_ratio",

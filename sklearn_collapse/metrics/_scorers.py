@@ -4,13 +4,17 @@ import inspect
 from collections.abc import Callable
 from difflib import get_close_matches
 
+import numpy as np
+from sklearn import get_config
 from sklearn.base import is_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
+from sklearn.utils.metadata_routing import MetadataRequest
 
 from sklearn_collapse._head_argument import resolve_head
 from sklearn_collapse.heads import LinearHead
+from sklearn_collapse.metrics._call import Measure
 from sklearn_collapse.metrics._geometry import ClassGeometry
 from sklearn_collapse.metrics._ood import OOD_METRICS, ood_metrics
 from sklearn_collapse.metrics._registry import METRICS
@@ -54,6 +58,9 @@ def get_scorer(name):
     -------
     callable
         Called as ``scorer(estimator, X, y, sample_weight=None)``; returns a float.
+        Metrics of features alone need no y, metrics of neighbours take no
+        sample_weight. With scikit-learn's metadata routing enabled,
+        ``get_scorer(name).set_score_request(sample_weight=True)`` asks for weights.
 
     See Also
     --------
@@ -76,7 +83,8 @@ def get_scorer(name):
     even if it has ``transform``. Class means and scatter are those of the rows that
     are scored. Metrics that need a head take ``head_`` of the last estimator
     ("lda": the discriminant of the rows it was fitted on), or the last estimator
-    itself if it is a classifier.
+    itself if it is a classifier, and for regression metrics its ``coef_``. Metrics
+    without a direction are no scorers.
 
     GridSearchCV turns an error of a scorer into nan and warns; pass
     ``error_score="raise"`` to see it.
@@ -140,12 +148,38 @@ class _Scorer:
     def __init__(self, name, sign):
         self.name = name
         self.sign = sign
+        self._requests: dict = {}
 
     def __call__(self, estimator, X, y=None, sample_weight=None):
         return self.sign * self._measure(estimator, X, y, sample_weight)
 
     def __repr__(self):
         return f"get_scorer({self.name!r})"
+
+    def set_score_request(self, *, sample_weight=None):
+        """Say what metadata routing does with weights, as scikit-learn's scorers have.
+
+        True asks for them, False leaves them out, None is an error where there are
+        any, and a string is the name under which they are passed.
+        """
+        if not get_config()["enable_metadata_routing"]:
+            raise RuntimeError(
+                "This method is only available when metadata routing is enabled: "
+                "sklearn.set_config(enable_metadata_routing=True)."
+            )
+        if not self._accept_sample_weight():
+            raise TypeError(f"{self.name} takes no sample_weight, so it cannot ask.")
+        self._requests = {"sample_weight": sample_weight}
+        self.get_metadata_routing()  # raises on what cannot be a request
+        return self
+
+    def get_metadata_routing(self):
+        """Answer what metadata routing asks of whatever takes metadata."""
+        request = MetadataRequest(owner=repr(self))
+        if self._accept_sample_weight():
+            alias = self._requests.get("sample_weight")
+            request.score.add_request(param="sample_weight", alias=alias)
+        return request
 
     def _accept_sample_weight(self):
         """Answer what GridSearchCV asks of each scorer in a dictionary."""
@@ -191,21 +225,25 @@ class _OODScorer(_Scorer):
 
 
 class _FeatureScorer(_Scorer):
-    """A collapse metric of what the transformers of an estimator put out."""
+    """A metric of what the transformers of an estimator put out."""
 
     def _measure(self, estimator, X, y, sample_weight):
-        metric = METRICS[_metric_name(self.name)]
+        measure = self._metric()
         X, last = _features(estimator, X)
-        arguments = [X]
-        if "y" in inspect.signature(metric.function).parameters:
-            arguments.append(y)
-        if "head" in metric.needs:
-            arguments.append(self._head(last))
-        return float(metric.function(*arguments, sample_weight=sample_weight))
+        head = self._head(last, measure.facts.family) if measure.takes_head else None
+        return measure(X, y, head, sample_weight)
 
-    def _head(self, last):
+    def _metric(self):
+        return Measure(_metric_name(self.name))
+
+    def _accept_sample_weight(self):
+        return self._metric().takes_weights
+
+    def _head(self, last, family):
         """Head that reads the features, ready for use."""
         head = getattr(last, "head_", None)
+        if family == "regression":
+            return self._weights(last if head is None else head)
         # "passthrough" has no tags to ask.
         if head is None and hasattr(last, "predict") and is_classifier(last):
             head = last
@@ -221,6 +259,19 @@ class _FeatureScorer(_Scorer):
             return LinearHead(found.coef, found.intercept, classes=found.classes)
         ready = isinstance(head, (LinearHead, FrozenEstimator))
         return head if ready else FrozenEstimator(head)
+
+    def _weights(self, head):
+        """Weights (t, d) of a regressor, or those that a scorer was given."""
+        coef = getattr(head, "coef_", None)
+        if coef is None and getattr(head, "ndim", 0) == 2:  # an array
+            coef = head
+        if coef is None:
+            raise ValueError(
+                f"{self.name} compares the features with a head, but "
+                f"{type(head).__name__} has neither coef_ nor head_. End the Pipeline "
+                f"with a linear regressor, or with a scorer that is given head=."
+            )
+        return np.atleast_2d(to_numpy(coef))
 
 
 def _features(estimator, X):

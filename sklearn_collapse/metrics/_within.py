@@ -355,6 +355,7 @@ def _warn_few_rows(geometry, name):
         warn_caller(
             f"{name} reads as collapsed for any labels when n_samples ({n:g}) is not "
             f"larger than n_features ({d}) + n_classes ({geometry.n_classes}). Use "
-            f"more rows, or compare with its value for permuted labels.",
+            f"more rows, or compare with its value for permuted labels: "
+            f"null_reference({name!r}, X, y).",
             CollapseWarning,
         )

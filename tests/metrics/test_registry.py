@@ -7,24 +7,36 @@ import re
 
 import numpy as np
 import pytest
+from fake_metrics import FAKES
+from metric_problems import Problem, parameters_of, random_problem
+from metric_problems import measure as measure_problem
 
 from sklearn_collapse import LinearHead, metrics
 from sklearn_collapse.collapse import NeuralCollapseScorer
 from sklearn_collapse.metrics import METRICS, Metric
 from sklearn_collapse.metrics._metric import INVARIANCES
 
+ALL = {**METRICS, **FAKES}  # the fakes show that the rules are of families
+FAMILIES = ("collapse", "regression", "dimensional", "neighbors")
 NAMES = [name for name, metric in METRICS.items() if metric.family == "collapse"]
-NEEDS = {"means", "moments", "rows", "head", "unit_moments", "class_scatters"}
+# Those of which features alone can be better or worse.
+WITHOUT_CLASSES = [
+    name
+    for name, metric in ALL.items()
+    if metric.family in ("regression", "dimensional")
+    and metric.direction is not None
+    and not metric.needs <= {"head", "targets", "means"}
+]
+NEEDS = {
+    *("means", "moments", "unit_moments", "class_scatters", "rows", "head"),
+    *("neighbors", "targets"),
+}
 KNOWN = {
     *("nc1_pinv", "nc1_trace_ratio", "fisher_ratio", "cdnv", "vci"),
     *("nc2_equinorm", "nc2_equiangularity", "nc2_max_angle", "nc2_etf_error"),
     *("gnc2_uniformity", "gof_off_diagonal"),
     *("nc3_self_duality", "nc3_uniform_duality", "nc3_product"),
     *("nc4_agreement", "ncm_accuracy"),
-    *("lidar", "class_separation", "tolerance", "coding_rate_reduction"),
-}
-HIGHER_IS_BETTER = {
-    *("fisher_ratio", "nc4_agreement", "ncm_accuracy"),
     *("lidar", "class_separation", "tolerance", "coding_rate_reduction"),
 }
 
@@ -42,25 +54,41 @@ def make_rows(counts, spread=1.0, seed=0, d=5, offset=0.5):
 
 
 def test_names():
-    assert set(NAMES) == KNOWN
+    assert set(METRICS) >= KNOWN
     assert set(METRICS) <= set(metrics.__all__)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_facts(name):
-    metric = METRICS[name]
+    metric = ALL[name]
     assert isinstance(metric, Metric)
-    assert metric.function is getattr(metrics, name)
     assert metric.function.__name__ == name
+    assert metric.function is getattr(metrics, name, metric.function)
+    assert metric.family in FAMILIES
     assert isinstance(metric.needs, frozenset)
     assert metric.needs
     assert metric.needs <= NEEDS
     low, high = metric.range
     assert low < high
-    assert metric.direction == ("higher" if name in HIGHER_IS_BETTER else "lower")
+    assert metric.direction in ("higher", "lower", None)
     assert isinstance(metric.invariances, frozenset)
     assert metric.invariances <= set(INVARIANCES)
+    # Any invertible map may be a rotation or a change of scale.
+    if "invertible" in metric.invariances:
+        assert metric.invariances >= {"rotation", "scale"}
     assert re.search(r"\d{4}$", metric.source)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_needs_and_signature_agree(name):
+    metric, parameters = ALL[name], parameters_of(ALL[name])
+    assert ("head" in metric.needs) == ("head" in parameters)
+    if metric.family == "neighbors":
+        assert "neighbors" in metric.needs
+    if metric.family == "dimensional":
+        assert not metric.needs & {"head", "targets", "neighbors"}
+    if metric.family == "collapse":
+        assert not metric.needs & {"targets", "neighbors"}
 
 
 def test_facts_cannot_be_changed():
@@ -68,29 +96,54 @@ def test_facts_cannot_be_changed():
         METRICS["vci"].direction = "higher"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_signature(name):
-    """(X, y) or (X, y, head) first, then options by keyword, with these defaults."""
-    parameters = inspect.signature(METRICS[name].function).parameters
+    """(X), (X, y) or (X, y, head) first, then options by keyword, with defaults."""
+    family, parameters = ALL[name].family, parameters_of(ALL[name])
     first = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
-    has_head = "head" in METRICS[name].needs
-    assert first == (["X", "y", "head"] if has_head else ["X", "y"])
+    if family == "dimensional":
+        assert first == ["X"]
+    elif family == "neighbors":
+        assert first in (["X"], ["X", "y"])
+    else:
+        assert first == ["X", "y", "head"][: 2 + ("head" in ALL[name].needs)]
     options = {p.name: p.default for p in parameters.values() if p.name not in first}
-    assert options["sample_weight"] is None
-    assert options["class_weight"] is None
-    for parameter in first:
-        assert parameters[parameter].default is inspect.Parameter.empty
+    weighted = "neighbors" not in ALL[name].needs
+    assert options.get("sample_weight", "none") is (None if weighted else "none")
+    if family == "collapse":
+        assert options["class_weight"] is None
+    for parameter in parameters.values():
+        required = parameter.default is inspect.Parameter.empty
+        assert required == (parameter.name in first)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", METRICS)
 def test_docstring_names_range_and_source(name):
-    doc = METRICS[name].function.__doc__
-    assert f"{METRICS[name].direction} is" in doc or name == "fisher_ratio"
-    for section in ("Returns", "Notes", "References", "Examples"):
+    doc, direction = METRICS[name].function.__doc__, METRICS[name].direction
+    if direction is not None:
+        assert f"{direction} is" in doc or name == "fisher_ratio"
+    for section in ("Parameters", "Returns", "Notes", "References", "Examples"):
         assert re.search(rf"^ *{section}\n *-+\n", doc, flags=re.MULTILINE), section
     # The first author and the year of the source stand in the references.
-    author = re.match(r"\w+", METRICS[name].source)[0]
-    assert author in doc.partition("References")[2]
+    references = doc.partition("References")[2]
+    assert re.match(r"\w+", METRICS[name].source)[0] in references
+    assert METRICS[name].source[-4:] in references
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_range_of_random_problems(name):
+    """Any scale, few rows or many, near to fewer dimensions: in the range, or nan."""
+    metric, rng = ALL[name], np.random.default_rng(0)
+    low, high = metric.range
+    rounding = 1e-13
+    for n, scale, shrink in ((80, 1.0, 1.0), (200, 1e-3, 1e-2), (60, 1e3, 1e-6)):
+        problem = random_problem(metric, rng, n=n)
+        X = problem.X * scale
+        X[:, 3:] *= shrink
+        value = measure_problem(metric, problem._replace(X=X))
+        assert type(value) is float or name in FAKES
+        slack = rounding * max(1.0, abs(value))
+        assert math.isnan(value) or low - slack <= value <= high + slack
 
 
 @pytest.mark.parametrize("class_weight", [None, "balanced"])
@@ -144,22 +197,28 @@ def test_direction_of_agreement():
     assert measure("nc4_agreement", X, y, turned) == 0
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_invariances_are_complete(name):
-    """An invariance that is not listed does not hold: maps that change the value."""
-    X, y = make_rows([30, 18, 24], spread=0.7, seed=3)
-    rng = np.random.default_rng(0)
-    head = LinearHead(rng.normal(size=(3, 5)), [0.5, -1.0, 0.2])
-    maps = {
-        "rotation": lambda X: X @ np.linalg.qr(rng.normal(size=(5, 5)))[0],
-        "translation": lambda X: X + np.array([4.0, -3.0, 2.0, 0.0, 1.0]),
-        "scale": lambda X: 0.05 * X,
-        "invertible": lambda X: X @ np.diag([0.01, 0.1, 1.0, 10.0, 100.0]),
+@pytest.mark.parametrize("name", WITHOUT_CLASSES)
+def test_direction_without_classes(name):
+    """Better: features that the targets span, or that no direction dominates."""
+    metric, rng = ALL[name], np.random.default_rng(0)
+    n, d = 300, 14
+    noise = rng.normal(size=(n, d))
+    if metric.family == "regression":
+        y, maps = rng.normal(size=(n, 2)), rng.normal(size=(2, d))
+        features = {"better": y @ maps + 1e-3 * noise, "worse": y @ maps + 3 * noise}
+    else:
+        y, maps = None, None
+        spectrum = np.append(np.geomspace(1, 1e-2, d - 2), [0.0, 0.0])
+        turned = noise * spectrum @ np.linalg.qr(noise[:d])[0]
+        features = {"better": noise, "worse": turned + 2.0}
+    value = {
+        which: measure_problem(metric, Problem(X, y, maps))
+        for which, X in features.items()
     }
-    value = measure(name, X, y, head)
-    for kind in maps.keys() - METRICS[name].invariances:
-        moved = measure(name, maps[kind](X), y, head)
-        assert not math.isclose(value, moved, rel_tol=1e-3), kind
+    if metric.direction == "higher":
+        assert value["better"] > value["worse"]
+    else:
+        assert value["better"] < value["worse"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -182,8 +241,7 @@ def test_metrics_of_means_ignore_the_spread(name):
     X, y = make_rows([20, 20, 20])
     means = np.array([X[y == c].mean(axis=0) for c in range(3)])[y]
     head = LinearHead(np.eye(3, 5))
-    wide = means + 10 * (X - means)
+    # Not by a common factor, which LiDAR does not see.
+    wide = means + (X - means) * np.array([1.0, 3.0, 10.0, 30.0, 100.0])
     same = math.isclose(measure(name, X, y, head), measure(name, wide, y, head))
-    changes = {"moments", "unit_moments", "rows"}
-    if name != "lidar":  # a common factor of the scatter changes nothing
-        assert same == (not METRICS[name].needs & changes)
+    assert same == (METRICS[name].needs <= {"means", "head"})

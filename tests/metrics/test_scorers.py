@@ -6,17 +6,19 @@ from dataclasses import replace
 import numpy as np
 import oracles
 import pytest
+from fake_metrics import FAKES, add_fakes, gap, misfit, same_neighbor, slope, spread
 from sklearn import config_context
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import IsolationForest
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import NotFittedError, UnsetMetadataPassedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.inspection import permutation_importance
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import (
     GridSearchCV,
+    KFold,
     StratifiedKFold,
     cross_val_score,
     cross_validate,
@@ -36,6 +38,7 @@ OOD = ("ood_aupr_in", "ood_aupr_out", "ood_auroc")
 NEG_OOD = ("neg_ood_fpr95_id", "neg_ood_fpr95_ood")
 HIGHER = [name for name in METRICS if METRICS[name].direction == "higher"]
 LOWER = [name for name in METRICS if METRICS[name].direction == "lower"]
+COLLAPSE = [name for name in METRICS if METRICS[name].family == "collapse"]
 
 
 def made(n=120, d=4, n_classes=3, seed=0):
@@ -112,7 +115,10 @@ def test_repr_and_pickle(name):
     copy = pickle.loads(pickle.dumps(scorer))
     X, y = made()
     if "ood" in name:
-        estimator, y = Scores().fit(X, [0, 1]), y
+        estimator = Scores().fit(X, [0, 1])
+    elif METRICS[name.removeprefix("neg_")].family == "regression":
+        y = X[:, :2] ** 2 + y[:, None]
+        estimator = LinearRegression().fit(X, y)
     else:
         estimator = LogisticRegression().fit(X, y)
     value = scorer(estimator, X, y)
@@ -255,12 +261,7 @@ def test_ood_needs_labels_and_a_fit():
 
 
 @pytest.mark.parametrize(
-    "name",
-    [
-        name
-        for name, metric in METRICS.items()
-        if metric.family == "collapse" and "head" not in metric.needs
-    ],
+    "name", [n for n in COLLAPSE if "head" not in METRICS[n].needs]
 )
 def test_metrics_of_features(library, name):
     """By the oracles' formulas, on what a transformer puts out."""
@@ -415,7 +416,7 @@ def head_oracle(name, X, y, coef, intercept):
     return -value if name in LOWER else value
 
 
-WITH_HEAD = [name for name in METRICS if "head" in METRICS[name].needs]
+WITH_HEAD = [name for name in COLLAPSE if "head" in METRICS[name].needs]
 
 
 @pytest.mark.parametrize("name", WITH_HEAD)
@@ -614,3 +615,246 @@ def test_union_of_transformers():
     union = FeatureUnion([("a", Doubler()), ("b", FunctionTransformer())]).fit(X, y)
     expected = -oracles.cdnv(np.hstack([Doubler().transform(X), X]), y)
     assert get_scorer("neg_cdnv")(union, X, y) == pytest.approx(expected)
+
+
+# -- the other families ----------------------------------------------------------
+
+
+@pytest.fixture
+def fakes(monkeypatch):
+    add_fakes(monkeypatch)
+
+
+def targets(X, seed=3):
+    noise = np.random.default_rng(seed).normal(size=(len(X), 2))
+    return X[:, :2] ** 2 + X[:, 2:] + noise
+
+
+def family_case(name, X, y):
+    """Estimator, targets and the value on given rows with weights."""
+    scaler = StandardScaler()
+    if name == "misfit":
+        y = targets(X)
+        estimator = make_pipeline(scaler, Ridge(1.0))
+    else:
+        y = {"slope": targets(X), "spread": None, "gap": None}.get(name, y)
+        estimator = make_pipeline(Doubler(), scaler)
+
+    def value(train, test):
+        Z = (X[test] - X[train].mean(axis=0)) / X[train].std(axis=0)
+        if name == "misfit":
+            scaled = (X[train] - X[train].mean(axis=0)) / X[train].std(axis=0)
+            coef = Ridge(1.0).fit(scaled, y[train]).coef_
+            return -misfit(Z, y[test], coef)
+        if y is None:
+            return {"spread": spread, "gap": gap}[name](Z)
+        return {"slope": slope, "same_neighbor": same_neighbor}[name](Z, y[test])
+
+    return estimator, y, value
+
+
+FAKE_SCORERS = ["spread", "slope", "neg_misfit", "same_neighbor"]
+
+
+def test_names_of_fakes(fakes):
+    """All with a direction."""
+    assert set(FAKE_SCORERS) <= set(get_scorer_names())
+    assert not {"gap", "neg_gap"} & set(get_scorer_names())
+    assert {name.removeprefix("neg_") for name in FAKE_SCORERS} == set(FAKES) - {"gap"}
+
+
+@pytest.mark.parametrize("routing", [False, True])
+@pytest.mark.parametrize("scorer_name", FAKE_SCORERS)
+def test_families_in_scikit_learn(fakes, scorer_name, routing):
+    X, labels = made()
+    name = scorer_name.removeprefix("neg_")
+    estimator, y, value = family_case(name, X, labels)
+    cv = KFold(3)
+    expected = [value(train, test) for train, test in cv.split(X)]
+    scoring = get_scorer(scorer_name)
+    options = {"cv": cv, "error_score": "raise"}
+    with config_context(enable_metadata_routing=routing):
+        for given in (scoring, {"score": scoring}):
+            found = cross_validate(estimator, X, y, scoring=given, params={}, **options)
+            np.testing.assert_allclose(found["test_score"], expected)
+        search = GridSearchCV(
+            estimator,
+            {"standardscaler__copy": [True, False]},
+            scoring=scoring,
+            **options,
+        ).fit(X, y)
+        assert search.best_score_ == pytest.approx(np.mean(expected))
+        assert search.score(X, y) == pytest.approx(value(slice(None), slice(None)))
+        if y is not None:
+            score, null, _ = permutation_test_score(
+                estimator,
+                X,
+                y,
+                scoring=scoring,
+                cv=cv,
+                n_permutations=5,
+                random_state=0,
+            )
+            assert score == pytest.approx(np.mean(expected))
+            assert np.isfinite(null).all()
+            assert np.ptp(null) > 0
+
+
+@pytest.mark.parametrize(
+    "last", ["regressor", "frozen", "one target", "head", "array head"]
+)
+def test_heads_of_regression(fakes, last):
+    X, _ = made()
+    y = targets(X)
+    fitted = LinearRegression().fit(X, y)
+    coef = fitted.coef_
+    if last == "one target":
+        y = y[:, 0]
+        fitted.fit(X, y)
+        coef = fitted.coef_[None]
+    estimator = FrozenEstimator(fitted) if last == "frozen" else fitted
+    if "head" in last:
+        estimator = Scores().fit(X, [0])
+        estimator.head_ = fitted if last == "head" else coef
+    X, y = X + 1, np.asarray(y) ** 2
+    found = get_scorer("neg_misfit")(estimator, X, y)
+    assert found == pytest.approx(-misfit(X, y, coef))
+    found = get_scorer("neg_misfit")(make_pipeline("passthrough", estimator), X, y)
+    assert found == pytest.approx(-misfit(X, y, coef))
+
+
+def test_no_head_of_regression(fakes):
+    X, _ = made()
+    with pytest.raises(ValueError, match="StandardScaler has neither coef_ nor head_"):
+        get_scorer("neg_misfit")(StandardScaler().fit(X), X, targets(X))
+
+
+def test_what_families_need(fakes):
+    X, y = made()
+    last = StandardScaler().fit(X)
+    for name, what in (("neg_vci", "class labels"), ("slope", "continuous targets")):
+        with pytest.raises(ValueError, match=f"needs {what}: pass y"):
+            get_scorer(name)(last, X)
+    with pytest.raises(ValueError, match="same_neighbor takes no sample_weight"):
+        get_scorer("same_neighbor")(last, X, y, sample_weight=np.ones(len(y)))
+
+
+def test_weights_reach_the_scorers_that_take_them(fakes):
+    """In a dictionary of scorers, without metadata routing."""
+    X, y = made()
+    weights = np.random.default_rng(0).integers(1, 4, size=len(y))
+    scoring = {name: get_scorer(name) for name in ("neg_cdnv", "spread")}
+    found = permutation_importance(
+        MahalanobisDetector().fit(X, y),
+        X,
+        y,
+        scoring=scoring,
+        n_repeats=1,
+        sample_weight=weights,
+        random_state=0,
+    )
+    assert set(found) == set(scoring)
+    # What newer versions of scikit-learn ask each scorer of a dictionary.
+    asked = {name: get_scorer(name)._accept_sample_weight() for name in FAKE_SCORERS}
+    assert asked == {name: name != "same_neighbor" for name in FAKE_SCORERS}
+
+
+# -- metadata routing ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["neg_cdnv", "ood_auroc"])
+def test_routed_weights(name):
+    """Asked for, they are those of the rows that are scored."""
+    X, y = made(300)
+    weights = np.random.default_rng(0).integers(1, 5, size=len(y))
+    cv = LeaveClassesOut(random_state=0)
+    detector = MahalanobisDetector()
+    with config_context(enable_metadata_routing=True):
+        detector.set_fit_request(sample_weight=True)
+        scorer = get_scorer(name)
+        assert scorer.set_score_request(sample_weight=True) is scorer
+        for scoring in (scorer, {"score": scorer}):
+            found = cross_validate(
+                detector,
+                X,
+                y,
+                cv=cv,
+                scoring=scoring,
+                params={"sample_weight": weights},
+                error_score="raise",
+            )["test_score"]
+            for k, (train, test) in enumerate(cv.split(X, y)):
+                again = np.repeat(train, weights[train])
+                rows = np.repeat(test, weights[test])
+                if name == "neg_cdnv":
+                    expected = -oracles.cdnv(X[rows], y[rows])
+                else:
+                    scores = oracles.mahalanobis(X[again], y[again], X[rows])
+                    known = np.isin(y[rows], y[train])
+                    expected = oracles.auroc(scores[known], scores[~known])
+                assert found[k] == pytest.approx(expected)
+        search = GridSearchCV(
+            detector, {"relative": [False]}, cv=cv, scoring=scorer, error_score="raise"
+        ).fit(X, y, sample_weight=weights)
+        assert search.best_score_ == pytest.approx(found.mean())
+        if name == "neg_cdnv":
+            again = np.repeat(X, weights, axis=0), np.repeat(y, weights)
+            found = search.score(X, y, sample_weight=weights)
+            assert found == pytest.approx(-oracles.cdnv(*again))
+
+
+def test_requests():
+    """None is an error where weights are passed, False leaves them out."""
+    X, y = made(150)
+    weights = np.random.default_rng(0).integers(1, 5, size=len(y))
+    arguments = {"cv": StratifiedKFold(2), "error_score": "raise"}
+
+    def score(request=None, name="sample_weight"):
+        scorer = get_scorer("neg_cdnv")
+        if request is not None:
+            scorer.set_score_request(sample_weight=request)
+        wanted = name == "sample_weight"  # by fit, which the metric does not see
+        detector = MahalanobisDetector().set_fit_request(sample_weight=wanted)
+        passed = {name: weights}
+        return cross_val_score(
+            detector, X, y, scoring=scorer, params=passed, **arguments
+        )
+
+    plain = cross_val_score(
+        MahalanobisDetector(), X, y, scoring=get_scorer("neg_cdnv"), **arguments
+    )
+    with config_context(enable_metadata_routing=True):
+        with pytest.raises(
+            UnsetMetadataPassedError,
+            match=r"get_scorer\('neg_cdnv'\).*set_score_request",
+        ):
+            score()
+        np.testing.assert_array_equal(score(False), plain)
+        weighted = score(True)
+        assert (weighted != plain).all()
+        np.testing.assert_array_equal(score("mass", name="mass"), weighted)
+
+
+def test_requests_survive_copies():
+    with config_context(enable_metadata_routing=True):
+        scorer = get_scorer("neg_cdnv").set_score_request(sample_weight=True)
+        search = clone(GridSearchCV(MahalanobisDetector(), {}, scoring=scorer))
+        for copy in (search.scoring, pickle.loads(pickle.dumps(scorer))):
+            request = copy.get_metadata_routing().score.requests
+            assert request == {"sample_weight": True}
+        # Each scorer has requests of its own.
+        fresh = get_scorer("neg_cdnv").get_metadata_routing().score.requests
+        assert fresh == {"sample_weight": None}
+
+
+def test_requests_that_cannot_be(fakes):
+    scorer = get_scorer("neg_cdnv")
+    with pytest.raises(RuntimeError, match="only available when metadata routing"):
+        scorer.set_score_request(sample_weight=True)
+    with config_context(enable_metadata_routing=True):
+        with pytest.raises(ValueError, match="alias you're setting"):
+            scorer.set_score_request(sample_weight=3)
+        with pytest.raises(TypeError, match="same_neighbor takes no sample_weight"):
+            get_scorer("same_neighbor").set_score_request(sample_weight=True)
+        request = get_scorer("same_neighbor").get_metadata_routing()
+        assert request.score.requests == {}

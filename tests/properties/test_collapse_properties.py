@@ -30,11 +30,6 @@ NEED_HEAD = [name for name in NAMES if "head" in METRICS[name].needs]
 CRITERIA = [
     name for name in NAMES if METRICS[name].needs & {"moments", "unit_moments", "rows"}
 ]
-INVARIANCES = [
-    (name, kind)
-    for name in NAMES
-    for kind in sorted(METRICS[name].invariances - {"cloning"})
-]
 SEEDS = st.integers(0, 2**32 - 1)
 few = settings(max_examples=10)
 
@@ -59,33 +54,6 @@ def problems(draw, balanced=False):
     X = means[y] + rng.normal(size=(len(y), d)) @ rng.normal(size=(d, d))
     head = LinearHead(rng.normal(size=(n_classes, d)), rng.normal(size=n_classes))
     return X, y, head
-
-
-def random_map(kind, d, rng):
-    """A random map of the features of one kind."""
-    rotation = np.linalg.qr(rng.normal(size=(d, d)))[0]
-    if kind == "rotation":
-        return lambda X: X @ rotation
-    if kind == "translation":
-        shift = rng.normal(size=d) * 10 ** rng.uniform(-2, 3)
-        return lambda X: X + shift
-    if kind == "scale":
-        factor = 10 ** rng.uniform(-6, 6)
-        return lambda X: factor * X
-    other = np.linalg.qr(rng.normal(size=(d, d)))[0]
-    stretch = 10 ** rng.uniform(-1, 1, size=d)
-    return lambda X: X @ (rotation * stretch) @ other
-
-
-@few
-@given(problem=problems(), seed=SEEDS, class_weight=st.sampled_from([None, "balanced"]))
-@pytest.mark.parametrize(("name", "kind"), INVARIANCES)
-def test_invariances_of_the_registry(name, kind, problem, seed, class_weight):
-    X, y, head = problem
-    moved = random_map(kind, X.shape[1], np.random.default_rng(seed))(X)
-    options = {"class_weight": class_weight}
-    found = measure(name, moved, y, head, **options)
-    assert_same(found, measure(name, X, y, head, **options))
 
 
 @few
@@ -128,17 +96,6 @@ def test_weights_are_frequencies(name, problem, seed, class_weight):
     found = measure(name, X, y, head, sample_weight=weights, **options)
     repeated = np.repeat(X, weights, axis=0), np.repeat(y, weights)
     assert_same(found, measure(name, *repeated, head, **options), rtol=1e-9)
-
-
-@few
-@given(problem=problems(), times=st.integers(2, 4))
-@pytest.mark.parametrize(
-    "name", [n for n in NAMES if "cloning" in METRICS[n].invariances]
-)
-def test_every_row_more_often(name, problem, times):
-    X, y, head = problem
-    found = measure(name, np.tile(X, (times, 1)), np.tile(y, times), head)
-    assert_same(found, measure(name, X, y, head), rtol=1e-9)
 
 
 @few

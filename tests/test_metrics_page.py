@@ -1,0 +1,62 @@
+"""The tables of metrics in the documentation."""
+
+import re
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from sklearn_collapse.metrics import METRICS
+from sklearn_collapse.metrics._metric import INVARIANCES
+
+DOC = Path(__file__).parent.parent / "doc"
+
+
+@pytest.fixture(scope="module")
+def conf():
+    return runpy.run_path(str(DOC / "conf.py"))
+
+
+def test_every_metric_has_a_row(conf):
+    """Name, needs, range, direction, one mark per invariance, source."""
+    text = "\n".join(conf["metrics_table"]())
+    rows = {
+        re.search(r"metrics\.(\w+)`", row)[1]: [
+            line[5:].removeprefix("-").strip() for line in row.split("\n")
+        ]
+        for row in re.split(r"\n   (?=\* - )", text)
+        if ":func:" in row
+    }
+    assert list(rows) == sorted(METRICS, key=lambda n: _place(METRICS[n].family))
+    for name, row in rows.items():
+        metric = METRICS[name]
+        cells = dict(zip(("needs", "range", "better"), row[1:4], strict=True))
+        assert set(cells["needs"].split(", ")) == metric.needs
+        assert cells["better"] == (metric.direction or "–")
+        marks = dict(zip(conf["KINDS"], row[4:9], strict=True))
+        kept = {kind for kind, mark in marks.items() if mark == "✓"}
+        assert kept == metric.invariances
+        assert row[9] == metric.source
+    assert rows["vci"][2] == "[0, 1]"
+    assert rows["cdnv"][2] == "[0, ∞)"
+    assert conf["interval"](float("-inf"), 2.5) == "(−∞, 2.5]"
+    assert set(conf["KINDS"]) == set(INVARIANCES)
+
+
+def _place(family):
+    return ["collapse", "regression", "dimensional", "neighbors"].index(family)
+
+
+def test_file_is_written_once(conf, tmp_path):
+    app = SimpleNamespace(srcdir=str(tmp_path))
+    conf["write_metrics_table"](app)
+    path = tmp_path / "metrics_table.inc"
+    text = path.read_text(encoding="utf-8")
+    assert text == "\n".join(conf["metrics_table"]())
+    before = path.stat().st_mtime_ns
+    conf["write_metrics_table"](app)
+    assert path.stat().st_mtime_ns == before
+    path.write_text("old", encoding="utf-8")
+    conf["write_metrics_table"](app)
+    assert path.read_text(encoding="utf-8") == text
