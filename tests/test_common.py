@@ -9,9 +9,10 @@ import pytest
 import sklearn
 from sklearn.base import BaseEstimator
 from sklearn.covariance import ShrunkCovariance
+from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.utils.estimator_checks import check_estimator
 
-from sklearn_collapse.collapse import NeuralCollapseScorer
+from sklearn_collapse.collapse import NeuralCollapseScorer, RegressionCollapseScorer
 from sklearn_collapse.etf import ETFAligner, ETFAlignmentScorer
 from sklearn_collapse.metrics import CollapseWarning
 from sklearn_collapse.ood import LogitDetector, MahalanobisDetector, NECODetector
@@ -28,6 +29,10 @@ INSTANCES = [
     NeuralCollapseScorer(),
     NeuralCollapseScorer("nc4_agreement", head="lda", class_weight="balanced"),
     NeuralCollapseScorer("cdnv", metrics=["cdnv", "nc2_etf_error"]),
+    RegressionCollapseScorer(),
+    RegressionCollapseScorer(n_components=2, centered=True),
+    RegressionCollapseScorer("nrc2", head=Ridge()),
+    RegressionCollapseScorer(metrics=["nrc3"], head=LinearRegression()),
     ETFAligner(),
     ETFAligner(scaling=False),
     ETFAlignmentScorer(),

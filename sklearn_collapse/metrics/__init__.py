@@ -18,6 +18,7 @@ from sklearn_collapse.metrics._means import (
 from sklearn_collapse.metrics._metric import Metric
 from sklearn_collapse.metrics._ood import fpr_at_tpr, ood_table
 from sklearn_collapse.metrics._registry import METRICS
+from sklearn_collapse.metrics._regression import nrc1, nrc2, nrc3
 from sklearn_collapse.metrics._scorers import get_scorer, get_scorer_names
 from sklearn_collapse.metrics._within import (
     cdnv,
@@ -50,6 +51,9 @@ __all__ = [
     "nc3_uniform_duality",
     "nc4_agreement",
     "ncm_accuracy",
+    "nrc1",
+    "nrc2",
+    "nrc3",
     "ood_table",
     "vci",
 ]

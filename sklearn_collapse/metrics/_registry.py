@@ -1,10 +1,10 @@
 """All metrics, and how the scorers compute them."""
 
-from sklearn_collapse.metrics import _duality, _means, _within
+from sklearn_collapse.metrics import _duality, _means, _regression, _within
 from sklearn_collapse.metrics._metric import ENTERED
 
 # In the order in which they are shown: that of these modules, not of imports.
-_MODULES = [module.__name__ for module in (_within, _means, _duality)]
+_MODULES = [module.__name__ for module in (_within, _means, _duality, _regression)]
 
 METRICS = {
     name: metric
