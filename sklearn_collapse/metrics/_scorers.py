@@ -76,7 +76,7 @@ def get_scorer(name):
     even if it has ``transform``. Class means and scatter are those of the rows that
     are scored. Metrics that need a head take ``head_`` of the last estimator
     ("lda": the discriminant of the rows it was fitted on), or the last estimator
-    itself if it is a classifier.
+    itself if it is a classifier, or for metrics of regression a linear model.
 
     GridSearchCV turns an error of a scorer into nan and warns; pass
     ``error_score="raise"`` to see it.
@@ -200,7 +200,8 @@ class _FeatureScorer(_Scorer):
         if "y" in inspect.signature(metric.function).parameters:
             arguments.append(y)
         if "head" in metric.needs:
-            arguments.append(self._head(last))
+            continuous = metric.family == "regression"
+            arguments.append((self._weights if continuous else self._head)(last))
         return float(metric.function(*arguments, sample_weight=sample_weight))
 
     def _head(self, last):
@@ -221,6 +222,19 @@ class _FeatureScorer(_Scorer):
             return LinearHead(found.coef, found.intercept, classes=found.classes)
         ready = isinstance(head, (LinearHead, FrozenEstimator))
         return head if ready else FrozenEstimator(head)
+
+    def _weights(self, last):
+        """Head for continuous targets, weights or an estimator that has them."""
+        head = getattr(last, "head_", None)
+        if head is None and hasattr(last, "coef_"):
+            head = last
+        if head is None:
+            raise ValueError(
+                f"{self.name} compares the features with a head, but "
+                f"{type(last).__name__} has neither coef_ nor head_. End the Pipeline "
+                f"with a linear model, or with a scorer that is given head=."
+            )
+        return head
 
 
 def _features(estimator, X):

@@ -14,7 +14,7 @@ from sklearn.ensemble import IsolationForest
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.inspection import permutation_importance
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import (
     GridSearchCV,
     StratifiedKFold,
@@ -36,6 +36,8 @@ OOD = ("ood_aupr_in", "ood_aupr_out", "ood_auroc")
 NEG_OOD = ("neg_ood_fpr95_id", "neg_ood_fpr95_ood")
 HIGHER = [name for name in METRICS if METRICS[name].direction == "higher"]
 LOWER = [name for name in METRICS if METRICS[name].direction == "lower"]
+COLLAPSE = [name for name in METRICS if METRICS[name].family == "collapse"]
+WITH_HEAD = [name for name in COLLAPSE if "head" in METRICS[name].needs]
 
 
 def made(n=120, d=4, n_classes=3, seed=0):
@@ -113,6 +115,9 @@ def test_repr_and_pickle(name):
     X, y = made()
     if "ood" in name:
         estimator, y = Scores().fit(X, [0, 1]), y
+    elif "nrc" in name:
+        y = np.stack([y, y**2], axis=1)
+        estimator = Ridge().fit(X, y)
     else:
         estimator = LogisticRegression().fit(X, y)
     value = scorer(estimator, X, y)
@@ -254,7 +259,9 @@ def test_ood_needs_labels_and_a_fit():
 # -- metrics of features ---------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [n for n in METRICS if "head" not in METRICS[n].needs])
+@pytest.mark.parametrize(
+    "name", [n for n in COLLAPSE if "head" not in METRICS[n].needs]
+)
 def test_metrics_of_features(library, name):
     """By the oracles' formulas, on what a transformer puts out."""
     X, y = made()
@@ -406,9 +413,6 @@ def head_oracle(name, X, y, coef, intercept):
     oracle = getattr(oracles, name)
     value = oracle(X, y, coef, intercept) if "nc4" in name else oracle(X, y, coef)
     return -value if name in LOWER else value
-
-
-WITH_HEAD = [name for name in METRICS if "head" in METRICS[name].needs]
 
 
 @pytest.mark.parametrize("name", WITH_HEAD)
