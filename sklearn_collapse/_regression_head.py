@@ -17,7 +17,7 @@ from sklearn_collapse.utils._decompositions import svd
 
 def has_to_be_fitted(head):
     """Whether a head is an estimator that has no weights yet."""
-    if head is None or isinstance(head, (str, FrozenEstimator)):
+    if head is None or isinstance(head, (str, type, FrozenEstimator)):
         return False
     return hasattr(head, "fit") and not hasattr(head, "coef_")
 
