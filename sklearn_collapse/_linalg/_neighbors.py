@@ -7,7 +7,7 @@ have hidden a neighbour, the row is searched again, more widely.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -193,7 +193,7 @@ class Search:
             block = whole
         else:
             block = self.queries.take(which, axis=0)
-            block = self.points.framed(block, np).astype(dtype, copy=False)
+            block = self.points.framed(block, self.rows.xp).astype(dtype)
         distances, index = find(block, n_candidates)
         norms = np.sqrt(np.einsum("ij,ij->i", block, block, dtype=np.float64))
         return index, distances.astype(np.float64) ** 2, norms
@@ -208,9 +208,15 @@ class Search:
             theirs, mine = (self.rows.local(a) for a in (labels, labels[which]))
         found = []
 
+        def merged(best, part, near):
+            part = xp.concat([best[0], part], axis=1)
+            near = xp.concat([best[1], near], axis=1)
+            part, order = smallest(part, min(n_candidates, part.shape[1]), xp)
+            return part, take_in_rows(near, order, xp)
+
         def propose(block, here):
             block = xp.astype(points.framed(block, xp), dtype)
-            values = index = None
+            best: Any = None
             for there in slices(len(points), _COLUMNS):
                 part = xp.matmul(block, xp.matrix_transpose(whole[there, :]))
                 part = halves[there] - part
@@ -219,13 +225,8 @@ class Search:
                     part = xp.where(same, xp.full_like(part, math.inf), part)
                 part, near = smallest(part, min(n_candidates, part.shape[1]), xp)
                 near = near + there.start
-                if values is not None:
-                    part = xp.concat([values, part], axis=1)
-                    near = xp.concat([index, near], axis=1)
-                    k = min(n_candidates, part.shape[1])
-                    part, order = smallest(part, k, xp)
-                    near = take_in_rows(near, order, xp)
-                values, index = part, near
+                best = (part, near) if best is None else merged(best, part, near)
+            values, index = best
             norms = xp.vecdot(block, block)
             squares = xp.clip(2 * values + norms[:, None], 0.0, None)
             found.append((index, squares, xp.sqrt(norms)))

@@ -1,5 +1,6 @@
-"""Scorers of neural collapse."""
+"""Scorers of collapse: of labelled features, and by nearest neighbours."""
 
+from sklearn_collapse.collapse._neighbors import NeighborCollapseScorer
 from sklearn_collapse.collapse._neural_collapse import NeuralCollapseScorer
 
-__all__ = ["NeuralCollapseScorer"]
+__all__ = ["NeighborCollapseScorer", "NeuralCollapseScorer"]
