@@ -16,10 +16,22 @@ from sklearn_collapse.metrics._means import (
     nc2_max_angle,
 )
 from sklearn_collapse.metrics._metric import Metric
+from sklearn_collapse.metrics._neighbors import (
+    lid,
+    nearest_neighbor_entropy,
+    thornton_index,
+    two_nn,
+    uniformity,
+)
 from sklearn_collapse.metrics._ood import fpr_at_tpr, ood_table
 from sklearn_collapse.metrics._registry import METRICS
 from sklearn_collapse.metrics._regression import nrc1, nrc2, nrc3
 from sklearn_collapse.metrics._scorers import get_scorer, get_scorer_names
+from sklearn_collapse.metrics._trees import (
+    mst_dimension,
+    mst_length,
+    topological_separability,
+)
 from sklearn_collapse.metrics._within import (
     cdnv,
     fisher_ratio,
@@ -40,6 +52,9 @@ __all__ = [
     "get_scorer_names",
     "gnc2_uniformity",
     "gof_off_diagonal",
+    "lid",
+    "mst_dimension",
+    "mst_length",
     "nc1_pinv",
     "nc1_trace_ratio",
     "nc2_equiangularity",
@@ -51,9 +66,14 @@ __all__ = [
     "nc3_uniform_duality",
     "nc4_agreement",
     "ncm_accuracy",
+    "nearest_neighbor_entropy",
     "nrc1",
     "nrc2",
     "nrc3",
     "ood_table",
+    "thornton_index",
+    "topological_separability",
+    "two_nn",
+    "uniformity",
     "vci",
 ]

@@ -1,10 +1,22 @@
 """All metrics, and how the scorers compute them."""
 
-from sklearn_collapse.metrics import _duality, _means, _regression, _within
+from collections.abc import Callable
+
+from sklearn_collapse.metrics import (
+    _duality,
+    _means,
+    _neighbors,
+    _regression,
+    _trees,
+    _within,
+)
 from sklearn_collapse.metrics._metric import ENTERED
 
 # In the order in which they are shown: that of these modules, not of imports.
-_MODULES = [module.__name__ for module in (_within, _means, _duality, _regression)]
+_MODULES = [
+    module.__name__
+    for module in (_within, _means, _duality, _regression, _neighbors, _trees)
+]
 
 METRICS = {
     name: metric
@@ -33,3 +45,14 @@ HEAD_METRICS = {
     "nc3_product": _duality._nc3_product,
 }
 ROW_METRICS = ("nc4_agreement", "ncm_accuracy")
+
+# As functions of a Neighborhood (and, for lid, of the number of neighbours).
+NEIGHBOR_METRICS: dict[str, Callable[..., float]] = {
+    "lid": _neighbors._lid,
+    "two_nn": _neighbors._two_nn,
+    "uniformity": _neighbors._uniformity,
+    "nearest_neighbor_entropy": _neighbors._nearest_neighbor_entropy,
+    "thornton_index": _neighbors._thornton_index,
+    "mst_length": _trees._mst_length,
+    "mst_dimension": _trees._mst_dimension,
+}

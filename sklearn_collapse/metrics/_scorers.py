@@ -202,7 +202,15 @@ class _FeatureScorer(_Scorer):
         if "head" in metric.needs:
             continuous = metric.family == "regression"
             arguments.append((self._weights if continuous else self._head)(last))
-        return float(metric.function(*arguments, sample_weight=sample_weight))
+        options = {"sample_weight": sample_weight}
+        if metric.family == "neighbors":
+            if sample_weight is not None:
+                raise ValueError(
+                    f"{self.name} takes no sample_weight: metrics of nearest "
+                    f"neighbours count every row once."
+                )
+            options = {"random_state": 0}  # the same rows for every candidate
+        return float(metric.function(*arguments, **options))
 
     def _head(self, last):
         """Head that reads the features, ready for use."""
