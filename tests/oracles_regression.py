@@ -96,3 +96,23 @@ def gamma_without_norms(W, sigma):
     s = np.trace(root(sigma) - W @ W.T) / len(sigma)
     s = min(max(s, 0.0), 0.999 * math.sqrt(np.linalg.eigvalsh(sigma)[0]))
     return s * s
+
+
+def two_nn(X, discard=0.1):
+    """Slope of -ln(1 - i/n) on the sorted ln(r2/r1), over distinct rows."""
+    X = np.unique(np.asarray(X, dtype=float), axis=0)
+    ratios = []
+    for i, x in enumerate(X):
+        r = sorted(math.dist(x, other) for j, other in enumerate(X) if j != i)
+        ratios.append(math.log(r[1] / r[0]))
+    n = len(X)
+    kept = min(int(n * (1 - discard)), n - 1)
+    above = below = 0.0
+    for i, ratio in enumerate(sorted(ratios)[:kept], start=1):
+        above -= math.log(1 - i / n) * ratio
+        below += ratio**2
+    return above / below
+
+
+def id_gap(X, Y, discard=0.1):
+    return two_nn(X, discard) - two_nn(Y, discard)

@@ -36,6 +36,7 @@ INSTANCES = [
     NeuralCollapseScorer("cdnv", metrics=["cdnv", "nc2_etf_error"]),
     RegressionCollapseScorer(),
     RegressionCollapseScorer(n_components=2, centered=True),
+    RegressionCollapseScorer(metrics="all"),
     RegressionCollapseScorer("nrc2", head=Ridge()),
     RegressionCollapseScorer(metrics=["nrc3"], head=LinearRegression()),
     NeighborCollapseScorer(),

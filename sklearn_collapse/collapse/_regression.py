@@ -14,6 +14,7 @@ from sklearn_collapse._regression_head import (
 from sklearn_collapse.collapse._base import MetricsScorer
 from sklearn_collapse.metrics._registry import METRICS
 from sklearn_collapse.metrics._regression import (
+    gap_of_dimensions,
     match_targets,
     moments_residual,
     principal_basis,
@@ -75,6 +76,8 @@ class RegressionCollapseScorer(MetricsScorer):
         that both are absent after ``partial_fit`` and ``fit_moments``.
     metrics : {None, "all"} or list of str, default=None
         Which metrics ``metrics_`` holds. None: all that moments and the head allow.
+        "id_gap" compares all pairs of rows, in ``fit`` only, and has to be asked for;
+        it counts every row of positive weight once.
     device : str, default="auto"
         Where NumPy rows are worked on: "auto", "cpu" or a torch device. Arrays of
         other libraries are worked on where they are.
@@ -116,10 +119,11 @@ class RegressionCollapseScorer(MetricsScorer):
 
     Notes
     -----
-    Formulas and conventions stand with the functions `nrc1`, `nrc2` and `nrc3` of
-    `sklearn_collapse.metrics`. From moments, NRC1 and NRC2 are traces of the second
-    moment of rows of length 1 outside the subspace: they are never negative, and exact
-    to about 1e-16, below which the functions, which visit the rows again, still see.
+    Formulas and conventions stand with the functions `nrc1`, `nrc2`, `nrc3` and
+    `id_gap` of `sklearn_collapse.metrics`. From moments, NRC1 and NRC2 are traces of
+    the second moment of rows of length 1 outside the subspace: they are never negative,
+    and exact to about 1e-16, below which the functions, which visit the rows again,
+    still see.
 
     References
     ----------
@@ -311,12 +315,12 @@ class RegressionCollapseScorer(MetricsScorer):
     def _value(self, name):
         if name == "nrc3":
             return self._match()[0]
-        if self.centered:
-            return self._row_values[name, self.n_components]
+        if "rows" in self._needs_of(name):
+            return self._row_values[self._key(name)]
         return moments_residual(self.unit_moments_, self._basis(name), name)
 
     def _had(self):
-        had = super()._had()
+        had = super()._had() | {"neighbors"}
         if hasattr(self, "target_moments_"):
             had.add("targets")
         if getattr(self, "head_", None) is not None:
@@ -332,10 +336,15 @@ class RegressionCollapseScorer(MetricsScorer):
         return needs
 
     def _missing(self, name):
-        key = (name, self.n_components)
-        if "rows" in self._needs_of(name) and key in getattr(self, "_row_values", {}):
+        if self._key(name) in getattr(self, "_row_values", {}):
             return None
         return super()._missing(name)
+
+    def _key(self, name):
+        """Under which a value of rows is kept: what it was measured with."""
+        if name == "id_gap":
+            return name
+        return name, self.centered, self.n_components if name == "nrc1" else None
 
     def _basis(self, name):
         """Orthonormal columns that a metric projects onto."""
@@ -385,12 +394,15 @@ class RegressionCollapseScorer(MetricsScorer):
         self.target_moments_ = self._new_moments().update(y, None, weights)
 
     def _learn_from_rows(self, X, y, weights):
-        measured = [n for n in self._wanted() if "rows" in self._needs_of(n)]
-        self._row_values = {
-            (name, self.n_components): self._measure_rows(name, X, weights)
-            for name in measured
-            if name != "nrc2" or self.head_ is not None
-        }
+        self._row_values = {}
+        for name in self._wanted():
+            if name == "id_gap":
+                value = gap_of_dimensions(X, y, self.device)
+            elif "rows" in self._needs_of(name) and self._missing(name) == "rows":
+                value = self._measure_rows(name, X, weights)
+            else:
+                continue
+            self._row_values[self._key(name)] = value
 
     def _continue_moments(self, X, y, weights):
         first = not hasattr(self, "moments_")

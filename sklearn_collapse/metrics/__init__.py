@@ -25,7 +25,7 @@ from sklearn_collapse.metrics._neighbors import (
 )
 from sklearn_collapse.metrics._ood import fpr_at_tpr, ood_table
 from sklearn_collapse.metrics._registry import METRICS
-from sklearn_collapse.metrics._regression import nrc1, nrc2, nrc3
+from sklearn_collapse.metrics._regression import id_gap, nrc1, nrc2, nrc3
 from sklearn_collapse.metrics._scorers import get_scorer, get_scorer_names
 from sklearn_collapse.metrics._trees import (
     mst_dimension,
@@ -52,6 +52,7 @@ __all__ = [
     "get_scorer_names",
     "gnc2_uniformity",
     "gof_off_diagonal",
+    "id_gap",
     "lid",
     "mst_dimension",
     "mst_length",

@@ -3,6 +3,9 @@
 import math
 from numbers import Integral
 
+import numpy as np
+from sklearn.utils import check_random_state
+
 from sklearn_collapse._components import warn_of_tie
 from sklearn_collapse._linalg._residuals import (
     complement_share,
@@ -11,6 +14,8 @@ from sklearn_collapse._linalg._residuals import (
 )
 from sklearn_collapse._regression_head import head_weights, row_space
 from sklearn_collapse.metrics._metric import RIGID, metric
+from sklearn_collapse.metrics._neighborhood import Neighborhood
+from sklearn_collapse.metrics._neighbors import _two_nn, two_nn
 from sklearn_collapse.moments import ClassMoments
 from sklearn_collapse.utils._arrays import Rows, input_eps, namespace
 from sklearn_collapse.utils._targets import check_targets, take_targets
@@ -223,6 +228,82 @@ def nrc3(X, y, head, *, sample_weight=None, return_gamma=False):
     coef = _weights(head, X, y, weights)
     found = match_targets(ClassMoments.from_arrays(y, None, weights), coef)
     return found if return_gamma else found[0]
+
+
+@metric(
+    "regression",
+    "rows neighbors targets",
+    "Andriopoulos et al. 2025",
+    direction=None,
+    low=-math.inf,
+)
+def id_gap(X, y, *, method="fit", discard=0.1, max_samples=None, random_state=None):
+    """Intrinsic dimension of the features minus that of the targets.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, d)
+        Features, of any array library.
+    y : array-like of shape (n,) or (n, t)
+        Targets.
+    method : {"fit", "mle"}, default="fit"
+        As for `two_nn`.
+    discard : float, default=0.1
+        As for `two_nn`.
+    max_samples : int, default=None
+        Rows to use, drawn without replacement where there are more, the same ones of
+        features and targets; None uses all.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the draw.
+
+    Returns
+    -------
+    float
+        In [-inf, inf], nan where one of the dimensions is nan or both are inf.
+        Neither direction is better.
+
+    See Also
+    --------
+    two_nn : The estimate of both dimensions.
+    nrc1 : Collapse to as many dimensions as there are targets.
+
+    Notes
+    -----
+    TwoNN(X) - TwoNN(y). Below zero the features are over-compressed: they hold fewer
+    dimensions than what they should predict, as the paper finds in collapsed models.
+    Above zero it depends on data and noise whether fewer dimensions would be better.
+    All pairs of rows are compared, in blocks.
+
+    References
+    ----------
+    .. [1] Andriopoulos, G., Dong, Z., Adhikari, B., Ross, K. (2025). "Geometric
+       Properties of Neural Multivariate Regression". arXiv 2510.01105.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_collapse.metrics import id_gap
+    >>> y = np.random.default_rng(0).uniform(size=(500, 3))
+    >>> X = y[:, :1] @ [[1.0, 2.0, 0.0, -1.0]]  # what is left of three dimensions: one
+    >>> round(id_gap(X, y))
+    -2
+    """
+    X, y, _ = _validated(X, y, None)
+    options = {"method": method, "discard": discard, "max_samples": max_samples}
+    # One seed for both: the same rows are drawn.
+    seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
+    inside, outside = (two_nn(rows, random_state=seed, **options) for rows in (X, y))
+    return _difference(inside, outside)
+
+
+def gap_of_dimensions(X, y, device):
+    """`id_gap` of all rows, which have been checked."""
+    inside, outside = (_two_nn(Neighborhood(rows, device=device)) for rows in (X, y))
+    return _difference(inside, outside)
+
+
+def _difference(inside, outside):
+    return math.nan if math.isinf(inside) and inside == outside else inside - outside
 
 
 def check_n_components(n_components):

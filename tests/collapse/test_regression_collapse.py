@@ -358,6 +358,24 @@ def test_which_metrics():
         _ = RegressionCollapseScorer(metrics=["nrc3"]).fit(X, Y).metrics_
 
 
+def test_id_gap(library):
+    X, Y, _ = made(n=40)
+    for metrics in ("all", ["id_gap"]):
+        scorer = RegressionCollapseScorer(metrics=metrics)
+        scorer.fit(library.asarray(X), library.asarray(Y))
+        assert_allclose(scorer.metrics_["id_gap"], oracles.id_gap(X, Y), rtol=1e-9)
+    weights = np.r_[np.zeros(10), np.full(30, 2.0)]
+    found = clone(scorer).fit(X, Y, weights).metrics_["id_gap"]
+    assert_allclose(found, oracles.id_gap(X[10:], Y[10:]), rtol=1e-9)
+    # What was measured on rows is void where there are more, and not kept in secret.
+    scorer.partial_fit(library.asarray(X), library.asarray(Y))
+    with pytest.raises(ValueError, match="id_gap needs rows: use fit"):
+        _ = scorer.metrics_
+    assert "id_gap" not in scorer.set_params(metrics="all").metrics_
+    with pytest.raises(ValueError, match="criterion"):
+        RegressionCollapseScorer("id_gap").fit(X, Y)
+
+
 # -- heads -----------------------------------------------------------------------
 
 

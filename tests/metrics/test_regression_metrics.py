@@ -22,6 +22,7 @@ from sklearn_collapse.metrics import (
     METRICS,
     CollapseWarning,
     get_scorer,
+    id_gap,
     nrc1,
     nrc2,
     nrc3,
@@ -584,3 +585,58 @@ def test_moments_of_one_block_or_many():
     share, trace = complement_share(unit.second_moment(), basis, np)
     assert trace == pytest.approx(1)
     assert_allclose(share, nrc2(X, Y, W), rtol=1e-12)
+
+
+# -- intrinsic dimensions --------------------------------------------------------
+
+
+def test_id_gap(library):
+    X, Y, _ = made(n=50, noise=1.0)
+    rows = library.asarray(X), library.asarray(Y)
+    assert_allclose(id_gap(*rows), oracles.id_gap(X, Y), rtol=1e-9)
+    assert_allclose(id_gap(*rows, discard=0.3), oracles.id_gap(X, Y, 0.3), rtol=1e-9)
+    assert id_gap(X, Y) == -id_gap(Y, X)
+    one = library.asarray(Y[:, 0])
+    assert_allclose(id_gap(rows[0], one), oracles.id_gap(X, Y[:, :1]), rtol=1e-9)
+    assert id_gap(*rows, method="mle") != id_gap(*rows)
+
+
+def test_id_gap_draws_the_same_rows():
+    X, _, _ = made(n=60, noise=1.0)
+    for state in (0, np.random.RandomState(3), None):
+        assert id_gap(X, X, max_samples=20, random_state=state) == 0
+    first = id_gap(X, X[:, :2], max_samples=20, random_state=1)
+    assert first == id_gap(X, X[:, :2], max_samples=20, random_state=1)
+    assert first != id_gap(X, X[:, :2], max_samples=20, random_state=2)
+
+
+def test_id_gap_of_degenerate_rows():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(20, 3))
+    same = np.ones((20, 2))
+    with pytest.warns(CollapseWarning, match="two_nn"):
+        assert math.isnan(id_gap(X, same))
+    grid = np.array([0.0, 1.0, 2.0])  # neighbours on both sides or on one
+    corners = np.eye(3)  # equally far from each other
+    assert id_gap(corners, grid) == math.inf
+    assert id_gap(grid[:, None], corners) == -math.inf
+    assert math.isnan(id_gap(corners, 2 * corners))
+    with pytest.raises(ValueError, match="method must be"):
+        id_gap(X, X, method="x")
+
+
+def test_facts_of_id_gap():
+    metric = METRICS["id_gap"]
+    assert metric.direction is None
+    assert metric.range == (-math.inf, math.inf)
+    X, Y, _ = made(n=40, noise=1.0)
+    value = id_gap(X, Y)
+    same = {
+        kind
+        for kind, f in MAPS.items()
+        if math.isclose(value, id_gap(f(X), Y), rel_tol=1e-7)
+    }
+    twice = id_gap(np.repeat(X, 3, axis=0), np.repeat(Y, 3, axis=0))
+    if math.isclose(value, twice, rel_tol=1e-9):
+        same.add("cloning")
+    assert same == metric.invariances
