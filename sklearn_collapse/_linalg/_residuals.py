@@ -86,8 +86,8 @@ def nearest_shift(gram, roots, rounding, xp):
     Minimises f(s) = || G / ||G|| - D(s) / ||D(s)|| ||^2, Frobenius norms and
     D(s) = diag(roots) - s I, over s from 0 to the smallest root. With the roots
     centred at their mean r, the derivative vanishes only where
-    s = r - tr(G) var(roots) / sum_i G_ii (roots_i - r), which is compared with both
-    ends of the range.
+    s = r - tr(G) var(roots) / sum_i G_ii (roots_i - r). If that sum is positive f is
+    least there, or at the nearer end of the range; if not, f grows on the whole range.
 
     Parameters
     ----------
@@ -111,8 +111,8 @@ def nearest_shift(gram, roots, rounding, xp):
     centre = float(xp.mean(roots))
     about = roots - centre
     match = float(xp.sum(diagonal * about))
-    shifts = [0.0, end]
-    if match > 0:  # else the stationary point lies beyond the smallest root
+    shifts = [0.0]
+    if match > 0:
         free = centre - float(xp.sum(diagonal) * xp.mean(about**2)) / match
         shifts.append(min(max(free, 0.0), end))
     best = None

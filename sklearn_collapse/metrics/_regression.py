@@ -204,8 +204,8 @@ def nrc3(X, y, head, *, sample_weight=None, return_gamma=False):
     -----
     Norms are Frobenius norms, Sigma has normaliser n, gamma lies between 0 and the
     smallest eigenvalue of Sigma, ends included. As a function of sqrt(gamma) the value
-    has at most one stationary point, which is compared with both ends: the result is
-    the minimum, found without a search. The closed form for gamma in the paper belongs
+    has at most one stationary point: it, or an end of the range, is the minimum, found
+    without a search. The closed form for gamma in the paper belongs
     to the distance before the division by norms, and gives a larger value. Where Sigma
     is singular, gamma is 0.
 
