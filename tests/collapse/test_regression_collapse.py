@@ -208,6 +208,16 @@ def test_centred_metrics_need_rows():
         _ = scorer.set_params(metrics=["nrc1"]).metrics_
 
 
+def test_values_of_rows_belong_to_the_parameters():
+    """Changed after fit, they leave out what was measured with others."""
+    X, Y, W = made()
+    scorer = RegressionCollapseScorer(head=W, centered=True, n_components=1)
+    first = scorer.fit(X, Y).metrics_
+    changed = scorer.set_params(n_components=2).metrics_
+    assert changed == {name: first[name] for name in ("nrc2", "nrc3")}
+    assert set(scorer.set_params(centered=False).metrics_) == {"nrc3"}
+
+
 def test_fit_moments():
     X, Y, W = made()
     moments = ClassMoments.from_arrays(X)
