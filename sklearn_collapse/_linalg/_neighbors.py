@@ -203,7 +203,8 @@ class Search:
         whole, _, _ = self._reference(dtype)
         dtype = getattr(xp, np.dtype(dtype).name)
         halves = xp.vecdot(whole, whole) / 2
-        theirs = mine = None
+        theirs: Any = None
+        mine: Any = None
         if labels is not None:
             theirs, mine = (self.rows.local(a) for a in (labels, labels[which]))
         found = []
