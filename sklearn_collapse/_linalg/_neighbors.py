@@ -58,7 +58,7 @@ def nearest(points, k, X=None, *, device="auto"):
     ----------
     points : Points
     k : int
-        At most ``len(points) - 1``.
+        At most ``len(points) - 1``, or ``len(points)`` where no row equals a point.
     X : array of shape (n, d), default=None
         Other rows, of the library and device of the points; by default the points.
     device : str
@@ -139,7 +139,8 @@ class Search:
         order = np.lexsort((index, squares))[:, :k]
         squares = np.take_along_axis(squares, order, axis=1)
         # Everything else is as far as the last candidate, but for rounding.
-        sure = squares[:, -1] * (1 - _NEGLIGIBLE) + error <= last
+        worst = squares[:, -1] if k else np.zeros(len(which))
+        sure = worst * (1 - _NEGLIGIBLE) + error <= last
         index = np.take_along_axis(index, order, axis=1)
         return Neighbors(np.sqrt(squares), index, equal), sure
 
@@ -203,7 +204,8 @@ class Search:
         whole, _, _ = self._reference(dtype)
         dtype = getattr(xp, np.dtype(dtype).name)
         halves = xp.vecdot(whole, whole) / 2
-        theirs = mine = None
+        theirs: Any = None
+        mine: Any = None
         if labels is not None:
             theirs, mine = (self.rows.local(a) for a in (labels, labels[which]))
         found = []

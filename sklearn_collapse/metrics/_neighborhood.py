@@ -108,13 +108,16 @@ class Neighborhood:
         -------
         Neighbors
         """
-        k = min(k, len(self.points) - 1)
-        return nearest(self.points, k, X, device=self.device)
+        return self._nearest(self.points, k, X)
 
     def nearest_unit(self, X=None):
         """The same among the rows of length 1, for one neighbour."""
-        k = min(1, len(self.unit_points) - 1)
-        return nearest(self.unit_points, k, X, device=self.device)
+        return self._nearest(self.unit_points, 1, X)
+
+    def _nearest(self, points, k, X):
+        # Of a single point, other rows may still be neighbours.
+        most = max(len(points) - 1, 0 if X is None else 1)
+        return nearest(points, min(k, most), X, device=self.device)
 
 
 def neighborhood_of(X, y=None, *, max_samples=None, random_state=None):
