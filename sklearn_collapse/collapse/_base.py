@@ -7,7 +7,7 @@ from sklearn_collapse.metrics._registry import METRICS
 from sklearn_collapse.moments import ClassMoments
 
 # What a default choice of metrics leaves out: it takes another pass over the rows.
-_COSTLY = {"unit_moments", "class_scatters"}
+COSTLY = frozenset({"unit_moments", "class_scatters"})
 
 _REMEDIES = {
     "head": "a head: pass head=",
@@ -43,7 +43,7 @@ class MetricsScorer(MomentsEstimator):
     _family: str
     _depends_on: tuple = ()
     # Needs that only a metric which is named in `metrics` may call for.
-    _costly = frozenset(_COSTLY)
+    _costly = COSTLY
     _left_by_fit = ("unit_moments_", *MomentsEstimator._left_by_fit)
 
     def _value(self, name):
