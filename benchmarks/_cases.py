@@ -1,14 +1,17 @@
 """What is measured: each case yields rows (work, what, value, unit, against, ratio)."""
 
+import importlib.util
 import subprocess
 import sys
 
 import numpy as np
 from sklearn.decomposition import PCA
+from sklearn.neighbors import NearestNeighbors
 
 from benchmarks._measure import best_times, peak_extra
 from sklearn_collapse import ClassMoments, LinearHead
 from sklearn_collapse.collapse import NeuralCollapseScorer
+from sklearn_collapse.metrics import lid, mst_length, two_nn, uniformity
 from sklearn_collapse.ood import MahalanobisDetector, NECODetector
 from sklearn_collapse.whitening import IterNormWhitener, SpectralWhitener
 
@@ -284,6 +287,45 @@ def neco(n, d, n_classes, repeats):
     yield "NECO", "extra memory, result not counted", peak - kept, "MiB", "", ""
 
 
+def neighbors(n, d, n_classes, repeats):
+    """Dimensions against scikit-learn's search alone, and against scikit-dimension."""
+    X, _ = make_rows(max(n * 2 // 25, 500), max(d // 2, 2), n_classes)
+    search = NearestNeighbors(algorithm="brute").fit(X)
+    functions = {
+        "search 20": lambda: search.kneighbors(n_neighbors=20),
+        "lid": lambda: lid(X),
+        "search 2": lambda: search.kneighbors(n_neighbors=2),
+        "two_nn": lambda: two_nn(X),
+        "tree": lambda: mst_length(X),
+        "uniformity": lambda: uniformity(X),
+    }
+    rivals = {}
+    if importlib.util.find_spec("skdim") is not None:
+        skdim = importlib.import_module("skdim")
+        rivals = {
+            "lid": lambda: skdim.id.MLE(K=20).fit(X).dimension_,
+            "two_nn": lambda: skdim.id.TwoNN().fit(X).dimension_,
+        }
+        np.testing.assert_allclose(rivals["two_nn"](), two_nn(X), rtol=0.05)
+        harmonic = lid(X, correction=True, aggregate="harmonic")
+        np.testing.assert_allclose(rivals["lid"](), harmonic, rtol=1e-3)
+    theirs = {f"skdim {name}": rival for name, rival in rivals.items()}
+    times = best_times({**functions, **theirs}, min(repeats, 3))
+    work, size = "neighbours", f"{X.shape[0]} x {X.shape[1]}"
+    for name, k in (("lid", 20), ("two_nn", 2)):
+        floor = times[f"search {k}"]
+        yield _floor(work, f"NearestNeighbors, brute, {k} neighbours, {size}", floor)
+        yield _ratio(work, name, times[name], "search", floor)
+        if name in rivals:
+            rival = times[f"skdim {name}"]
+            yield _floor(work, f"scikit-dimension, {name}", rival)
+            yield _ratio(work, name, times[name], "scikit-dimension", rival)
+    for name, what in (("tree", "mst_length"), ("uniformity", "uniformity")):
+        yield _ratio(work, what, times[name], "search", times["search 20"])
+    peak, kept = peak_extra(functions["lid"])
+    yield work, "extra memory of lid, result not counted", peak - kept, "MiB", "", ""
+
+
 def growth(n, d, n_classes, repeats):
     """Time per row of n against n / 4 rows; cost of merging partial results."""
     X, y = make_rows(n, d, n_classes)
@@ -362,4 +404,14 @@ _MOMENT_METRICS = [
     "gof_off_diagonal",
 ]
 
-CASES = (moments, whitening, few_rows, iternorm, mahalanobis, neco, growth, imports)
+CASES = (
+    moments,
+    whitening,
+    few_rows,
+    iternorm,
+    mahalanobis,
+    neco,
+    neighbors,
+    growth,
+    imports,
+)

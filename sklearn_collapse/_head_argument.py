@@ -140,6 +140,11 @@ def fitted_head(head, data=None):
             f"{type(head).__name__} has to be fitted on labelled rows: pass y, or a "
             f"LinearHead or a FrozenEstimator as head."
         )
+    return fitted_clone(head, X, y, sample_weight)
+
+
+def fitted_clone(head, X, y, sample_weight=None):
+    """Clone an estimator of scikit-learn and fit it on rows of any library."""
     weights = {}
     if sample_weight is not None and has_fit_parameter(head, "sample_weight"):
         weights["sample_weight"] = to_numpy(sample_weight)

@@ -21,7 +21,9 @@ _REMEDIES = {
         "the scatter of each class of unit rows: name it in metrics before fitting, "
         "or pass unit_moments= gathered with class_scatter=True to fit_moments"
     ),
-    "targets": "targets: use fit or partial_fit",
+    "targets": (
+        "targets: use fit or partial_fit, or pass target_moments= to fit_moments"
+    ),
 }
 
 
@@ -40,6 +42,7 @@ class MetricsScorer(MomentsEstimator):
 
     _family: str
     _depends_on: tuple = ()
+    # Needs that only a metric which is named in `metrics` may call for.
     _costly = COSTLY
     _left_by_fit = ("unit_moments_", *MomentsEstimator._left_by_fit)
 
@@ -98,7 +101,11 @@ class MetricsScorer(MomentsEstimator):
 
     def _missing(self, name):
         """The first need of a metric that is not met, or None."""
-        return min(METRICS[name].needs - self._had(), default=None)
+        return min(self._needs_of(name) - self._had(), default=None)
+
+    def _needs_of(self, name):
+        """Needs of a metric under the parameters of the estimator."""
+        return METRICS[name].needs
 
     def _require(self, name):
         """Raise, naming what a metric needs, unless it can be had."""
@@ -126,13 +133,13 @@ class MetricsScorer(MomentsEstimator):
         return [
             name
             for name in names
-            if name == self.criterion or not METRICS[name].needs & self._costly
+            if name == self.criterion or not self._needs_of(name) & self._costly
         ]
 
     def _needs(self, what):
         """Whether a metric that is wanted, or the criterion, needs something."""
         wanted = {*self._wanted(), self.criterion} & set(METRICS)
-        return any(what in METRICS[name].needs for name in wanted)
+        return any(what in self._needs_of(name) for name in wanted)
 
     def _gather(self, X, y, weights):
         super()._gather(X, y, weights)

@@ -43,6 +43,13 @@ from sklearn_collapse.metrics._means import (
     nc2_max_angle,
 )
 from sklearn_collapse.metrics._metric import Metric
+from sklearn_collapse.metrics._neighbors import (
+    lid,
+    nearest_neighbor_entropy,
+    thornton_index,
+    two_nn,
+    uniformity,
+)
 from sklearn_collapse.metrics._null import NullReference, null_reference
 from sklearn_collapse.metrics._ood import fpr_at_tpr, ood_table
 from sklearn_collapse.metrics._partition import partition_ratio
@@ -59,6 +66,7 @@ from sklearn_collapse.metrics._ranks import (
     rankme,
 )
 from sklearn_collapse.metrics._registry import METRICS
+from sklearn_collapse.metrics._regression import id_gap, nrc1, nrc2, nrc3
 from sklearn_collapse.metrics._relative_ranks import (
     nesum,
     nuclear_rank,
@@ -67,6 +75,11 @@ from sklearn_collapse.metrics._relative_ranks import (
 )
 from sklearn_collapse.metrics._scorers import get_scorer, get_scorer_names
 from sklearn_collapse.metrics._separation import lidar
+from sklearn_collapse.metrics._trees import (
+    mst_dimension,
+    mst_length,
+    topological_separability,
+)
 from sklearn_collapse.metrics._truncation import truncation_curve
 from sklearn_collapse.metrics._utilization import (
     n_components_for_variance,
@@ -112,12 +125,16 @@ __all__ = [
     "get_scorer_names",
     "gnc2_uniformity",
     "gof_off_diagonal",
+    "id_gap",
     "isoscore",
     "layerwise",
     "least_volume",
+    "lid",
     "lidar",
     "mean_cosine",
     "mistake_severity",
+    "mst_dimension",
+    "mst_length",
     "n_components_for_variance",
     "nc1_pinv",
     "nc1_trace_ratio",
@@ -130,7 +147,11 @@ __all__ = [
     "nc3_uniform_duality",
     "nc4_agreement",
     "ncm_accuracy",
+    "nearest_neighbor_entropy",
     "nesum",
+    "nrc1",
+    "nrc2",
+    "nrc3",
     "nuclear_rank",
     "null_reference",
     "numerical_rank",
@@ -143,9 +164,13 @@ __all__ = [
     "spectral_alignment",
     "spectral_utilization",
     "stable_rank",
+    "thornton_index",
     "tolerance",
+    "topological_separability",
     "truncation_curve",
+    "two_nn",
     "unexplained_variance_area",
+    "uniformity",
     "utilized_rank",
     "vci",
     "vicreg_covariance",

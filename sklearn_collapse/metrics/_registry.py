@@ -1,5 +1,7 @@
 """All metrics, and how the scorers compute them."""
 
+from collections.abc import Callable
+
 from sklearn_collapse.metrics import (
     _coding_rate,
     _decorrelation,
@@ -7,9 +9,12 @@ from sklearn_collapse.metrics import (
     _duality,
     _isotropy,
     _means,
+    _neighbors,
     _ranks,
+    _regression,
     _relative_ranks,
     _separation,
+    _trees,
     _within,
 )
 from sklearn_collapse.metrics._metric import ENTERED
@@ -18,8 +23,9 @@ from sklearn_collapse.metrics._metric import ENTERED
 _MODULES = [
     module.__name__
     for module in (
-        *(_within, _separation, _coding_rate, _means, _duality),
+        *(_within, _separation, _coding_rate, _means, _duality, _regression),
         *(_ranks, _relative_ranks, _isotropy, _directions, _decorrelation),
+        *(_neighbors, _trees),
     )
 ]
 
@@ -76,4 +82,15 @@ SPECTRUM_METRICS = {
     "vicreg_covariance": _decorrelation._vicreg_covariance,
     "feature_std": _directions._feature_std,
     "feature_correlation": _decorrelation._feature_correlation,
+}
+
+# As functions of a Neighborhood (and, for lid, of the number of neighbours).
+NEIGHBOR_METRICS: dict[str, Callable[..., float]] = {
+    "lid": _neighbors._lid,
+    "two_nn": _neighbors._two_nn,
+    "uniformity": _neighbors._uniformity,
+    "nearest_neighbor_entropy": _neighbors._nearest_neighbor_entropy,
+    "thornton_index": _neighbors._thornton_index,
+    "mst_length": _trees._mst_length,
+    "mst_dimension": _trees._mst_dimension,
 }

@@ -247,6 +247,40 @@ def fill(values, mask, new, xp):
     return xp.where(mask, spread, values)
 
 
+def smallest(values, k, xp):
+    """The k smallest entries of each row in ascending order.
+
+    Parameters
+    ----------
+    values : array of shape (n, m)
+    k : int
+        At most m.
+
+    Returns
+    -------
+    smallest : array of shape (n, k)
+    positions : array of int of shape (n, k)
+    """
+    if array_api_compat.is_torch_namespace(xp):
+        return tuple(xp.topk(values, k, dim=1, largest=False, sorted=True))
+    if is_numpy(xp) and k < values.shape[1]:
+        near = np.argpartition(values, k - 1, axis=1)[:, :k]
+        order = np.argsort(np.take_along_axis(values, near, axis=1), axis=1)
+        near = np.take_along_axis(near, order, axis=1)
+    else:
+        near = xp.argsort(values, axis=1)[:, :k]
+    return take_in_rows(values, near, xp), near
+
+
+def take_in_rows(values, positions, xp):
+    """Entries of each row at positions of its own."""
+    n, m = values.shape
+    like = {"dtype": positions.dtype, "device": device_of(positions)}
+    flat = positions + xp.reshape(m * xp.arange(n, **like), (n, 1))
+    flat = xp.reshape(flat, (-1,))
+    return xp.reshape(xp.take(xp.reshape(values, (-1,)), flat), positions.shape)
+
+
 class Rows:
     """Blocks of rows of X, fetched to where they are worked on.
 

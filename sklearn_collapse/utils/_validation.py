@@ -130,10 +130,10 @@ def drop_zero_weights(X, weights):
 
 def check_lengths(X, y):
     """Raise if X and y have different numbers of rows."""
-    if X.shape[0] != len(y):
+    if X.shape[0] != y.shape[0]:  # arrays of some libraries have no len
         raise ValueError(
             f"Found input variables with inconsistent numbers of samples: X has "
-            f"{X.shape[0]} rows, y has {len(y)}."
+            f"{X.shape[0]} rows, y has {y.shape[0]}."
         )
 
 

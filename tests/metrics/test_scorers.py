@@ -39,6 +39,7 @@ NEG_OOD = ("neg_ood_fpr95_id", "neg_ood_fpr95_ood")
 HIGHER = [name for name in METRICS if METRICS[name].direction == "higher"]
 LOWER = [name for name in METRICS if METRICS[name].direction == "lower"]
 COLLAPSE = [name for name in METRICS if METRICS[name].family == "collapse"]
+WITH_HEAD = [name for name in COLLAPSE if "head" in METRICS[name].needs]
 
 
 def made(n=120, d=4, n_classes=3, seed=0):
@@ -414,9 +415,6 @@ def head_oracle(name, X, y, coef, intercept):
     oracle = getattr(oracles, name)
     value = oracle(X, y, coef, intercept) if "nc4" in name else oracle(X, y, coef)
     return -value if name in LOWER else value
-
-
-WITH_HEAD = [name for name in COLLAPSE if "head" in METRICS[name].needs]
 
 
 @pytest.mark.parametrize("name", WITH_HEAD)

@@ -42,7 +42,8 @@ def results(fitted, X):
     """What an estimator says about rows, by method."""
     found = {n: getattr(fitted, n)(X) for n in METHODS if hasattr(fitted, n)}
     # A scorer that maps no rows answers with what it has measured.
-    return found or {"cosines_": fitted.cosines_}
+    measured = (n for n in ("cosines_", "target_covariance_") if hasattr(fitted, n))
+    return found or {name: getattr(fitted, name) for name in measured}
 
 
 def places(fitted):

@@ -1,0 +1,287 @@
+"""Nearest neighbours without a matrix of all distances.
+
+||x||^2 - 2 x.y + ||y||^2 is one product of matrices and has lost its digits where
+neighbours are near, so it only proposes candidates, a few more than are wanted. Where
+its rounding shows, their distances are taken again from the differences; where it may
+have hidden a neighbour, the row is searched again, more widely.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sklearn_collapse._linalg._points import take_rows
+from sklearn_collapse.utils._arrays import (
+    Rows,
+    block_rows,
+    float_dtype,
+    is_numpy,
+    namespace,
+    slices,
+    smallest,
+    take_in_rows,
+    to_numpy,
+)
+from sklearn_collapse.utils._search import numpy_searcher
+
+# Candidates beyond those that are wanted, and how many times more the next search has.
+_SPARE = 8
+_MORE = 8
+
+# Relative error of a squared distance that nobody sees.
+_NEGLIGIBLE = 1e-10
+
+# Candidates that are held at a time.
+_CANDIDATES = 2**23
+
+# Columns of a product, and numbers in the differences that are held at a time.
+_COLUMNS = 8192
+_DIFFERENCES = 2**20
+
+# NumPy rows of more numbers are searched in float32, which spares a copy in float64.
+_WIDE_COPY = 2**24
+
+
+class Neighbors(NamedTuple):
+    """Nearest points, in the order of their distance and then of their position."""
+
+    distances: np.ndarray  # (n, k); inf where there is no further point
+    points: np.ndarray  # (n, k)
+    equal: np.ndarray  # (n,): the point that a row is or is equal to, or -1
+
+
+def nearest(points, k, X=None, *, device="auto"):
+    """K nearest points of each point, or of other rows, itself left out.
+
+    Parameters
+    ----------
+    points : Points
+    k : int
+        At most ``len(points) - 1``, or ``len(points)`` where no row equals a point.
+    X : array of shape (n, d), default=None
+        Other rows, of the library and device of the points; by default the points.
+    device : str
+        For NumPy rows.
+
+    Returns
+    -------
+    Neighbors
+    """
+    n = len(points) if X is None else X.shape[0]
+    search = Search(points, X, device)
+    found = search.run(np.arange(n), k)
+    return Neighbors(found.distances / points.unit, *found[1:])
+
+
+class Search:
+    """Search for the nearest points of rows, in the unit of the points.
+
+    Parameters
+    ----------
+    points : Points
+    X : array of shape (n, d) or None
+        Rows; None stands for the points themselves.
+    device : str
+    """
+
+    def __init__(self, points, X, device):
+        self.points = points
+        self.own = X is None
+        self.queries = points.rows if X is None else X
+        work = float(self.queries.shape[0]) * len(points) * points.n_features
+        self.rows = Rows(self.queries, device, work)
+        self._references: dict = {}
+
+    def run(self, which, k, labels=None):
+        """Find the k nearest points of some of the rows.
+
+        Parameters
+        ----------
+        which : ndarray of int of shape (n,)
+        k : int
+        labels : ndarray of int of shape (m,), default=None
+            Of the points, which are then the rows as well: only points with another
+            label count.
+
+        Returns
+        -------
+        Neighbors
+        """
+        m = len(self.points)
+        result = Neighbors(
+            np.empty((len(which), k)),
+            np.empty((len(which), k), dtype=np.int64),
+            np.full(len(which), -1),
+        )
+        # One of them may be the row itself.
+        n_candidates, wide = min(k + 1 + _SPARE, m), False
+        todo = np.arange(len(which))
+        while len(todo):
+            unsure = []
+            for here in slices(len(todo), max(256, _CANDIDATES // n_candidates)):
+                some = todo[here]
+                found, sure = self._round(which[some], k, n_candidates, labels, wide)
+                for whole, part in zip(result, found, strict=True):
+                    whole[some] = part
+                unsure.append(some[~sure])
+            todo = np.concatenate(unsure) if n_candidates < m else todo[:0]
+            if wide or self._dtype == np.float64:
+                n_candidates = min(_MORE * n_candidates, m)
+            wide = True
+        return result
+
+    def _round(self, which, k, n_candidates, labels, wide):
+        """Search once, and say for which rows that settles it."""
+        index, squares, error = self._propose(which, n_candidates, labels, wide)
+        last = squares[:, -1].copy()
+        squares, equal = self._measure(which, index, squares, error)
+        order = np.lexsort((index, squares))[:, :k]
+        squares = np.take_along_axis(squares, order, axis=1)
+        # Everything else is as far as the last candidate, but for rounding.
+        worst = squares[:, -1] if k else np.zeros(len(which))
+        sure = worst * (1 - _NEGLIGIBLE) + error <= last
+        index = np.take_along_axis(index, order, axis=1)
+        return Neighbors(np.sqrt(squares), index, equal), sure
+
+    def _propose(self, which, n_candidates, labels, wide):
+        """Candidates, their rough squared distances and the error of these."""
+        dtype = np.float64 if wide else self._dtype
+        if self.rows.streamed or not is_numpy(self.rows.xp) or labels is not None:
+            found = self._by_blocks(which, n_candidates, labels, dtype)
+        else:
+            found = self._by_scikit_learn(which, n_candidates, dtype)
+        index, squares, norms = found
+        _, largest, _ = self._reference(dtype)
+        # Rounding errors of a sum of d products grow like the root of d.
+        eps = float(np.finfo(dtype).eps)
+        error = (8 + 2 * math.sqrt(self.points.n_features)) * eps
+        return index, squares, error * (norms + largest) ** 2
+
+    @property
+    def _dtype(self):
+        """Precision of the first search."""
+        X = self.queries
+        # Products of small arrays in float64 need no second look.
+        numbers = max(X.shape[0], len(self.points)) * self.points.n_features
+        xp = namespace(X)
+        if is_numpy(xp) and not self.rows.streamed and numbers <= _WIDE_COPY:
+            return np.float64
+        return np.float32 if float_dtype(X, xp) == xp.float32 else np.float64
+
+    def _reference(self, dtype):
+        """Points where the work is done, their largest norm and how to search them."""
+        name = np.dtype(dtype).name
+        if name not in self._references:
+            rows, points = self.rows, self.points
+            home = namespace(points.rows)
+            # Block by block: a copy in float64 would be one too many.
+            parts, largest = [], 0.0
+            for here in slices(len(points), block_rows(points.n_features)):
+                part = points.framed(points.rows[here, :], home)
+                largest = max(largest, float(home.max(home.vecdot(part, part))))
+                parts.append(rows.local(home.astype(part, getattr(home, name))))
+            whole = rows.xp.concat(parts)
+            searcher = None
+            if is_numpy(rows.xp) and not rows.streamed:
+                searcher = numpy_searcher(whole)
+            self._references[name] = whole, math.sqrt(largest), searcher
+        return self._references[name]
+
+    def _by_scikit_learn(self, which, n_candidates, dtype):
+        whole, _, find = self._reference(dtype)
+        if self.own and len(which) == len(self.points):
+            block = whole
+        else:
+            block = self.queries.take(which, axis=0)
+            block = self.points.framed(block, self.rows.xp).astype(dtype)
+        distances, index = find(block, n_candidates)
+        norms = np.sqrt(np.einsum("ij,ij->i", block, block, dtype=np.float64))
+        return index, distances.astype(np.float64) ** 2, norms
+
+    def _by_blocks(self, which, n_candidates, labels, dtype):
+        xp, points = self.rows.xp, self.points
+        whole, _, _ = self._reference(dtype)
+        dtype = getattr(xp, np.dtype(dtype).name)
+        halves = xp.vecdot(whole, whole) / 2
+        theirs: Any = None
+        mine: Any = None
+        if labels is not None:
+            theirs, mine = (self.rows.local(a) for a in (labels, labels[which]))
+        found = []
+
+        def merged(best, part, near):
+            part = xp.concat([best[0], part], axis=1)
+            near = xp.concat([best[1], near], axis=1)
+            part, order = smallest(part, min(n_candidates, part.shape[1]), xp)
+            return part, take_in_rows(near, order, xp)
+
+        def propose(block, here):
+            block = xp.astype(points.framed(block, xp), dtype)
+            best: Any = None
+            for there in slices(len(points), _COLUMNS):
+                part = xp.matmul(block, xp.matrix_transpose(whole[there, :]))
+                part = halves[there] - part
+                if labels is not None:
+                    same = mine[here][:, None] == theirs[there][None, :]
+                    part = xp.where(same, xp.full_like(part, math.inf), part)
+                part, near = smallest(part, min(n_candidates, part.shape[1]), xp)
+                near = near + there.start
+                best = (part, near) if best is None else merged(best, part, near)
+            values, index = best
+            norms = xp.vecdot(block, block)
+            squares = xp.clip(2 * values + norms[:, None], 0.0, None)
+            found.append((index, squares, xp.sqrt(norms)))
+
+        width = max(points.n_features, min(len(points), _COLUMNS))
+        self.rows.visit(propose, width, xp.float64, order=which)
+        index, squares, norms = (
+            np.concatenate([to_numpy(part[j]) for part in found]) for j in range(3)
+        )
+        return index, squares.astype(np.float64), norms.astype(np.float64)
+
+    def _measure(self, which, index, squares, error):
+        """Squared distances, from differences where need be, the row itself left out.
+
+        Returns
+        -------
+        squares : ndarray of shape (n, k)
+            inf for the row itself.
+        equal : ndarray of int of shape (n,)
+            Point that equals the row, or -1.
+        """
+        equal = np.full(len(which), -1)
+        if self.own:
+            equal = which
+            squares[index == which[:, None]] = math.inf
+        rough = np.flatnonzero(np.min(squares, axis=1) * _NEGLIGIBLE < error)
+        if len(rough):
+            taken = squares[rough]
+            exact = self._differences(which[rough], index[rough])
+            taken = np.where(np.isfinite(taken), exact, math.inf)
+            if not self.own:
+                # Points are distinct: one of them at the most equals the row.
+                at, column = np.nonzero(taken == 0)
+                equal[rough[at]] = index[rough[at], column]
+                taken[at, column] = math.inf
+            squares[rough] = taken
+        return squares, equal
+
+    def _differences(self, which, index):
+        """Squared distances of rows to points, from differences in float64."""
+        points, (n, k), d = self.points, index.shape, self.points.n_features
+        xp = namespace(self.queries)
+        out = np.empty((n, k))
+
+        def wide(X, positions):
+            rows = xp.astype(take_rows(X, positions), xp.float64)
+            return points.unit * rows
+
+        for columns in slices(k, max(1, _DIFFERENCES // d)):
+            some = index[:, columns]
+            for here in slices(n, max(1, _DIFFERENCES // (some.shape[1] * d))):
+                shape = some[here].shape
+                near = xp.reshape(wide(points.rows, some[here].ravel()), (*shape, d))
+                near = near - wide(self.queries, which[here])[:, None, :]
+                out[here, columns] = to_numpy(xp.vecdot(near, near))
+        return out
