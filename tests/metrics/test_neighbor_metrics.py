@@ -267,7 +267,7 @@ def skdim_two_nn(X, discard=0.1):
     kept = int(n * (1 - discard))
     logs = np.log(ratios[:kept])
     heights = -np.log(1 - np.arange(1, 1 + kept) / n)
-    return np.linalg.lstsq(logs[:, None], heights)[0][0]
+    return np.linalg.lstsq(logs[:, None], heights, rcond=None)[0][0]
 
 
 @pytest.mark.parametrize("d", [2, 8])
