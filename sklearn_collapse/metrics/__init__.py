@@ -53,12 +53,6 @@ from sklearn_collapse.metrics._neighbors import (
 from sklearn_collapse.metrics._null import NullReference, null_reference
 from sklearn_collapse.metrics._ood import fpr_at_tpr, ood_table
 from sklearn_collapse.metrics._partition import partition_ratio
-from sklearn_collapse.metrics._per_class import (
-    cdnv,
-    class_separation,
-    nc1_trace_ratio,
-    tolerance,
-)
 from sklearn_collapse.metrics._ranks import (
     effective_rank,
     entropy_rank,
@@ -74,7 +68,7 @@ from sklearn_collapse.metrics._relative_ranks import (
     stable_rank,
 )
 from sklearn_collapse.metrics._scorers import get_scorer, get_scorer_names
-from sklearn_collapse.metrics._separation import lidar
+from sklearn_collapse.metrics._separation import class_separation, lidar, tolerance
 from sklearn_collapse.metrics._trees import (
     mst_dimension,
     mst_length,
@@ -92,7 +86,13 @@ from sklearn_collapse.metrics._weights import (
     spectral_alignment,
     utilized_rank,
 )
-from sklearn_collapse.metrics._within import fisher_ratio, nc1_pinv, vci
+from sklearn_collapse.metrics._within import (
+    cdnv,
+    fisher_ratio,
+    nc1_pinv,
+    nc1_trace_ratio,
+    vci,
+)
 from sklearn_collapse.utils._warnings import CollapseWarning
 
 __all__ = [
