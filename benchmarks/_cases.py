@@ -1,29 +1,17 @@
 """What is measured: each case yields rows (work, what, value, unit, against, ratio)."""
 
-import importlib.util
 import subprocess
 import sys
 
 import numpy as np
 from sklearn.decomposition import PCA
-from sklearn.neighbors import NearestNeighbors
 
-from benchmarks._measure import best_times, peak_extra
+from benchmarks._collapse_cases import classes, neighbors, scorers
+from benchmarks._measure import best_times, make_rows, of_floor, of_ratio, peak_extra
 from sklearn_collapse import ClassMoments, LinearHead
 from sklearn_collapse.collapse import NeuralCollapseScorer
-from sklearn_collapse.metrics import lid, mst_length, two_nn, uniformity
 from sklearn_collapse.ood import MahalanobisDetector, NECODetector
 from sklearn_collapse.whitening import IterNormWhitener, SpectralWhitener
-
-
-def make_rows(n, d, n_classes, seed=0):
-    """Float32 rows of n_classes Gaussian classes, in random order."""
-    rng = np.random.default_rng(seed)
-    y = rng.integers(0, n_classes, n)
-    means = rng.normal(size=(n_classes, d)).astype(np.float32)
-    X = rng.standard_normal((n, d), dtype=np.float32)
-    X += means[y]
-    return X, y
 
 
 def moments(n, d, n_classes, repeats):
@@ -45,15 +33,17 @@ def moments(n, d, n_classes, repeats):
         repeats,
     )
     floor, floor32 = times["X.T @ X float64"], times["X.T @ X float32"]
-    yield _floor("moments", "X.T @ X, float64", floor)
-    yield _ratio("moments", "ClassMoments, double", times["double"], "Gram", floor)
-    yield _ratio(
+    yield of_floor("moments", "X.T @ X, float64", floor)
+    yield of_ratio("moments", "ClassMoments, double", times["double"], "Gram", floor)
+    yield of_ratio(
         "moments", "fit and all moment metrics", times["metrics"], "Gram", floor
     )
-    yield _floor("moments", "X.T @ X, float32", floor32)
-    yield _ratio("moments", "ClassMoments, single", times["single"], "Gram32", floor32)
+    yield of_floor("moments", "X.T @ X, float32", floor32)
+    what = "ClassMoments, single"
+    yield of_ratio("moments", what, times["single"], "Gram32", floor32)
+    what = "extra memory, result not counted"
     peak, kept = peak_extra(lambda: ClassMoments.from_arrays(X, y))
-    yield "moments", "extra memory, result not counted", peak - kept, "MiB", "", ""
+    yield "moments", what, peak - kept, "MiB", "", ""
 
 
 def mahalanobis(n, d, n_classes, repeats):
@@ -72,8 +62,8 @@ def mahalanobis(n, d, n_classes, repeats):
     times = best_times(
         {"products": products, "ours": lambda: detector.score_samples(X)}, repeats
     )
-    yield _floor("Mahalanobis", "its two products, float32", times["products"])
-    yield _ratio(
+    yield of_floor("Mahalanobis", "its two products, float32", times["products"])
+    yield of_ratio(
         "Mahalanobis", "score_samples", times["ours"], "products", times["products"]
     )
     few = X[: max(n // 20, 1000)]
@@ -89,8 +79,8 @@ def mahalanobis(n, d, n_classes, repeats):
     )
     loop_scores, ours = class_loop(), detector.score_samples(few)
     np.testing.assert_allclose(ours, loop_scores, rtol=1e-2)
-    yield _floor("Mahalanobis", f"loop over classes, {len(few)} rows", times["loop"])
-    yield _ratio("Mahalanobis", "the same rows", times["ours"], "loop", times["loop"])
+    yield of_floor("Mahalanobis", f"loop over classes, {len(few)} rows", times["loop"])
+    yield of_ratio("Mahalanobis", "the same rows", times["ours"], "loop", times["loop"])
     peak, kept = peak_extra(lambda: detector.score_samples(X))
     yield "Mahalanobis", "extra memory, result not counted", peak - kept, "MiB", "", ""
 
@@ -117,13 +107,13 @@ def whitening(n, d, n_classes, repeats):
     )
     theirs, ours = rival.fit_transform(X[:5000]), whitener.fit_transform(X[:5000])
     np.testing.assert_allclose(np.abs(ours[:, :5]), np.abs(theirs[:, :5]), atol=5e-3)
-    yield _floor("whitening", f"PCA(whiten=True), {solver}", times["PCA"])
+    yield of_floor("whitening", f"PCA(whiten=True), {solver}", times["PCA"])
     for name, what in (
         ("double", "SpectralWhitener('pca'), double"),
         ("single", "the same, single"),
         ("zca", "SpectralWhitener('zca'), double"),
     ):
-        yield _ratio("whitening", what, times[name], "PCA", times["PCA"])
+        yield of_ratio("whitening", what, times[name], "PCA", times["PCA"])
     peak, kept = peak_extra(lambda: whitener.fit_transform(X))
     yield "whitening", "extra memory, result not counted", peak - kept, "MiB", "", ""
 
@@ -158,14 +148,14 @@ def few_rows(n, d, n_classes, repeats):
     )
     work = "few rows"
     size = f"{len(X)} x {X.shape[1]}"
-    yield _floor(work, f"X @ X.T and a turn, float64, {size}", times["products"])
-    yield _floor(work, "PCA(whiten=True), full, float64", times["PCA"])
+    yield of_floor(work, f"X @ X.T and a turn, float64, {size}", times["products"])
+    yield of_floor(work, "PCA(whiten=True), full, float64", times["PCA"])
     for name, what in (
         ("gram", "SpectralWhitener('pca'), gram"),
         ("svd", "the same, svd"),
         ("zca", "zca with OAS shrinkage, gram"),
     ):
-        yield _ratio(work, what, times[name], "PCA", times["PCA"])
+        yield of_ratio(work, what, times[name], "PCA", times["PCA"])
     peak, kept = peak_extra(lambda: zca.fit(wide).transform(wide))
     yield work, "extra memory, result not counted", peak - kept, "MiB", "", ""
 
@@ -207,7 +197,7 @@ def iternorm(n, d, n_classes, repeats):
     )
     np.testing.assert_allclose(fitted().whitening_, recursion(), atol=1e-9)
     floor = times["chain"]
-    yield _floor("IterNorm", f"{n_products} products, float64", floor)
+    yield of_floor("IterNorm", f"{n_products} products, float64", floor)
     for name, what in (
         ("ours", f"fit_moments, {n_iter} iterations"),
         ("groups", "the same, 8 groups"),
@@ -215,7 +205,7 @@ def iternorm(n, d, n_classes, repeats):
         ("eigh", "eigh of the covariance"),
         ("ZCA", "SpectralWhitener, fit_moments"),
     ):
-        yield _ratio("IterNorm", what, times[name], "products", floor)
+        yield of_ratio("IterNorm", what, times[name], "products", floor)
     times = best_times(
         {
             "ZCA": lambda: SpectralWhitener().fit(X).transform(X),
@@ -224,17 +214,17 @@ def iternorm(n, d, n_classes, repeats):
         },
         repeats,
     )
-    yield _floor("IterNorm", "SpectralWhitener, fit and transform", times["ZCA"])
+    yield of_floor("IterNorm", "SpectralWhitener, fit and transform", times["ZCA"])
     for name, what in (("ours", "fit and transform"), ("groups", "the same, 8 groups")):
-        yield _ratio("IterNorm", what, times[name], "ZCA", times["ZCA"])
+        yield of_ratio("IterNorm", what, times[name], "ZCA", times["ZCA"])
     rows = {groups: fitted(n_groups=groups) for groups in (1, 8, 64)}
     times = best_times(
         {groups: (lambda w=w: w.transform(X)) for groups, w in rows.items()}, repeats
     )
-    yield _floor("IterNorm", "transform", times[1])
+    yield of_floor("IterNorm", "transform", times[1])
     for groups in (8, 64):
         what = f"transform, {groups} groups"
-        yield _ratio("IterNorm", what, times[groups], "one group", times[1])
+        yield of_ratio("IterNorm", what, times[groups], "one group", times[1])
 
 
 def neco(n, d, n_classes, repeats):
@@ -263,10 +253,10 @@ def neco(n, d, n_classes, repeats):
         repeats,
     )
     product = times["product"]
-    yield _floor("NECO", f"projection to {len(vectors.T)}, float32", product)
-    yield _ratio("NECO", "score_samples", times["ours"], "projection", product)
-    yield _floor("NECO", "projection and logits, float32", times["both"])
-    yield _ratio(
+    yield of_floor("NECO", f"projection to {len(vectors.T)}, float32", product)
+    yield of_ratio("NECO", "score_samples", times["ours"], "projection", product)
+    yield of_floor("NECO", "projection and logits, float32", times["both"])
+    yield of_ratio(
         "NECO", "score_samples with a head", times["head"], "both", times["both"]
     )
     vectors = plain.components_.T.astype(np.float32)
@@ -279,51 +269,12 @@ def neco(n, d, n_classes, repeats):
         repeats,
     )
     product = times["product"]
-    yield _floor("NECO", f"projection to {len(vectors.T)}, float32", product)
-    yield _ratio(
+    yield of_floor("NECO", f"projection to {len(vectors.T)}, float32", product)
+    yield of_ratio(
         "NECO", "score_samples, rows as they are", times["ours"], "projection", product
     )
     peak, kept = peak_extra(lambda: detector.score_samples(X))
     yield "NECO", "extra memory, result not counted", peak - kept, "MiB", "", ""
-
-
-def neighbors(n, d, n_classes, repeats):
-    """Dimensions against scikit-learn's search alone, and against scikit-dimension."""
-    X, _ = make_rows(max(n * 2 // 25, 500), max(d // 2, 2), n_classes)
-    search = NearestNeighbors(algorithm="brute").fit(X)
-    functions = {
-        "search 20": lambda: search.kneighbors(n_neighbors=20),
-        "lid": lambda: lid(X),
-        "search 2": lambda: search.kneighbors(n_neighbors=2),
-        "two_nn": lambda: two_nn(X),
-        "tree": lambda: mst_length(X),
-        "uniformity": lambda: uniformity(X),
-    }
-    rivals = {}
-    if importlib.util.find_spec("skdim") is not None:
-        skdim = importlib.import_module("skdim")
-        rivals = {
-            "lid": lambda: skdim.id.MLE(K=20).fit(X).dimension_,
-            "two_nn": lambda: skdim.id.TwoNN().fit(X).dimension_,
-        }
-        np.testing.assert_allclose(rivals["two_nn"](), two_nn(X), rtol=0.05)
-        harmonic = lid(X, correction=True, aggregate="harmonic")
-        np.testing.assert_allclose(rivals["lid"](), harmonic, rtol=1e-3)
-    theirs = {f"skdim {name}": rival for name, rival in rivals.items()}
-    times = best_times({**functions, **theirs}, min(repeats, 3))
-    work, size = "neighbours", f"{X.shape[0]} x {X.shape[1]}"
-    for name, k in (("lid", 20), ("two_nn", 2)):
-        floor = times[f"search {k}"]
-        yield _floor(work, f"NearestNeighbors, brute, {k} neighbours, {size}", floor)
-        yield _ratio(work, name, times[name], "search", floor)
-        if name in rivals:
-            rival = times[f"skdim {name}"]
-            yield _floor(work, f"scikit-dimension, {name}", rival)
-            yield _ratio(work, name, times[name], "scikit-dimension", rival)
-    for name, what in (("tree", "mst_length"), ("uniformity", "uniformity")):
-        yield _ratio(work, what, times[name], "search", times["search 20"])
-    peak, kept = peak_extra(functions["lid"])
-    yield work, "extra memory of lid, result not counted", peak - kept, "MiB", "", ""
 
 
 def growth(n, d, n_classes, repeats):
@@ -337,7 +288,7 @@ def growth(n, d, n_classes, repeats):
         },
         repeats,
     )
-    yield _ratio(
+    yield of_ratio(
         "growth", "moments per row, n", times["all"] / n, "n / 4",
         times["quarter"] / quarter,
     )  # fmt: skip
@@ -355,7 +306,7 @@ def growth(n, d, n_classes, repeats):
         },
         repeats,
     )
-    yield _ratio(
+    yield of_ratio(
         "growth", f"merging {len(parts)} partials of 20 C rows", times["merge"],
         "gathering", times["gather"],
     )  # fmt: skip
@@ -374,20 +325,12 @@ def imports(n, d, n_classes, repeats):
         max(repeats, 5),
     )  # fmt: skip
     ours, theirs = (times[name] - times["empty"] for name in ("ours", "theirs"))
-    yield _floor("import", "scikit-learn's sub-modules", theirs)
-    yield _ratio("import", "collapse and ood families", ours, "scikit-learn", theirs)
+    yield of_floor("import", "scikit-learn's sub-modules", theirs)
+    yield of_ratio("import", "collapse and ood families", ours, "scikit-learn", theirs)
 
 
 def _python(code):
     return lambda: subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def _floor(work, what, seconds):
-    return work, what, 1e3 * seconds, "ms", "", ""
-
-
-def _ratio(work, what, seconds, against, reference):
-    return work, what, 1e3 * seconds, "ms", against, seconds / reference
 
 
 _MOMENT_METRICS = [
@@ -411,6 +354,8 @@ CASES = (
     iternorm,
     mahalanobis,
     neco,
+    scorers,
+    classes,
     neighbors,
     growth,
     imports,

@@ -4,6 +4,8 @@ import gc
 import time
 import tracemalloc
 
+import numpy as np
+
 
 def best_times(functions, repeats):
     """Shortest wall time of each function; they take turns, so drift hits them alike.
@@ -48,3 +50,23 @@ def peak_extra(function):
     finally:
         tracemalloc.stop()
     return (peak - before) / 2**20, (after - before) / 2**20
+
+
+def make_rows(n, d, n_classes, seed=0):
+    """Float32 rows of n_classes Gaussian classes, in random order."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, n_classes, n)
+    means = rng.normal(size=(n_classes, d)).astype(np.float32)
+    X = rng.standard_normal((n, d), dtype=np.float32)
+    X += means[y]
+    return X, y
+
+
+def of_floor(work, what, seconds):
+    """Row of a time that others are held against."""
+    return work, what, 1e3 * seconds, "ms", "", ""
+
+
+def of_ratio(work, what, seconds, against, reference):
+    """Row of a time and its ratio to another."""
+    return work, what, 1e3 * seconds, "ms", against, seconds / reference
