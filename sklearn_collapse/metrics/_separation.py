@@ -45,7 +45,7 @@ def class_separation(X, y, *, sample_weight=None, class_weight=None):
     float
         At most 1, higher is more collapsed, 1 where the rows of each class point the
         same way; about 0 for random labels; nan where no class has two rows or all
-        rows point the same way.
+        rows point the same way, to rounding.
 
     See Also
     --------
@@ -289,7 +289,7 @@ def _within_distance(geometry):
 
 
 def _total_distance(geometry):
-    """Mean cosine distance of two rows."""
+    """Mean cosine distance of two rows; 0 where it is but rounding of the rows."""
     shares, own = geometry.shares, geometry.own_pairs
     paired = geometry.counts > 1
     # Of two rows of different classes: half the spread of either class, and half the
@@ -297,7 +297,9 @@ def _total_distance(geometry):
     spread = geometry.zeros + geometry.traces / geometry.counts
     apart = shares @ ((1 - shares) * spread) + geometry.between
     total = own[paired] @ geometry.within[paired] + apart
-    return float(total / (1 - shares @ shares + own.sum()))
+    total = float(total / (1 - shares @ shares + own.sum()))
+    eps = max(geometry.moments.input_eps_, geometry.moments._product_eps())
+    return total if total > (2 * eps) ** 2 else 0.0
 
 
 def _class_separation(geometry):
