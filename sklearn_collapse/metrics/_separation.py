@@ -172,7 +172,8 @@ def lidar(X, y, *, sample_weight=None, class_weight=None, delta=0.0):
     Sigma_w^-1/2 Sigma_b Sigma_w^-1/2. Sigma_b is the sample covariance of the class
     means, about their own mean (normaliser C - 1), Sigma_w the pooled covariance
     within classes (normaliser n - C). With delta = 0 the inverse is floored at the
-    level of the rank rule, and invertible linear maps change nothing.
+    level of the rank rule, and invertible linear maps change nothing. With n <= d + C
+    the floor decides the value, for any labels.
 
     References
     ----------
@@ -185,7 +186,7 @@ def lidar(X, y, *, sample_weight=None, class_weight=None, delta=0.0):
     >>> from sklearn_collapse.metrics import lidar
     >>> X = [[-1.0, 0.0], [1.0, 0.0], [0.0, 4.0], [0.0, 6.0], [5.0, 2.0], [5.0, 4.0]]
     >>> round(lidar(X, [0, 0, 1, 1, 2, 2]), 6)
-    1.834189
+    1.791142
     """
     if not delta >= 0:
         raise ValueError(f"delta must be 0 or positive, got {delta!r}.")

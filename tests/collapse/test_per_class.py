@@ -69,6 +69,18 @@ def test_nc1_of_classes_in_groups(monkeypatch, group):
     assert_allclose(scorer.nc1_per_class_, nc1_per_class(X, y, "balanced"), rtol=1e-10)
 
 
+def test_nc1_of_classes_whose_means_coincide():
+    X = np.vstack([np.eye(3), -np.eye(3)] * 2)
+    y = np.repeat([0, 1], 6)
+    scorer = NeuralCollapseScorer(per_class=True).fit(X, y)
+    assert scorer.metrics_["nc1_pinv"] == math.inf
+    assert_array_equal(scorer.per_class_["nc1_pinv"], [math.inf] * 2)
+    assert_array_equal(scorer.per_class_["nc1_trace_ratio"], [math.inf] * 2)
+    moments = ClassMoments.from_arrays(X, y, class_scatter=True)
+    scorer = NeuralCollapseScorer(class_weight="balanced").fit_moments(moments)
+    assert_array_equal(scorer.nc1_per_class_, [math.inf] * 2)
+
+
 def test_nc1_of_classes_where_it_cannot_be_had():
     scorer = NeuralCollapseScorer().fit(*make_rows())
     with pytest.raises(AttributeError, match="per_class=True"):
