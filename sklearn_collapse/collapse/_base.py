@@ -145,10 +145,11 @@ class MetricsScorer(MomentsEstimator):
         super()._gather(X, y, weights)
         self._gather_unit(X, y, weights)
 
-    def _gather_unit(self, X, y, weights):
+    def _gather_unit(self, X, y, weights, scatters=True):
         """Gather the moments of unit rows, in ``fit``, if a metric needs them."""
         if self._needs("unit_moments"):
-            self.unit_moments_ = self._new_unit_moments().update(X, y, weights)
+            moments = self._new_unit_moments(scatters)
+            self.unit_moments_ = moments.update(X, y, weights)
 
     def _continue_moments(self, X, y, weights):
         # Rows that were gathered without them cannot be added later: what needs the
@@ -159,10 +160,10 @@ class MetricsScorer(MomentsEstimator):
         if hasattr(self, "unit_moments_"):
             self.unit_moments_.update(X, y, weights)
 
-    def _new_unit_moments(self):
+    def _new_unit_moments(self, scatters=True):
         return ClassMoments(
             normalize=True,
-            class_scatter=self._needs("class_scatters"),
+            class_scatter=scatters and self._needs("class_scatters"),
             device=self.device,
         )
 
@@ -188,4 +189,9 @@ class MetricsScorer(MomentsEstimator):
                 f"{ours.n_samples_:g} rows of {ours.n_features} features in "
                 f"{len(ours.classes_)} classes and {theirs.n_samples_:g} rows of "
                 f"{theirs.n_features} features in {len(theirs.classes_)} classes."
+            )
+        if theirs.place != ours.place:
+            raise ValueError(
+                f"moments and unit_moments must be of the same library and device, "
+                f"got {ours.place} and {theirs.place}."
             )

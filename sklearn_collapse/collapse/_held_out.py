@@ -52,11 +52,12 @@ def held_out_directions(name, geometry, X, codes, weights, device):
     return UNIT_METRICS[name](geometry.with_rows(traces, zeros))
 
 
-def held_out_rate(X, codes, weights, shares):
+def held_out_rate(X, codes, weights, shares, device):
     """Coding rate reduction of new rows, their classes weighted as in fit."""
     present, codes = np.unique(codes, return_inverse=True)
     shares = shares[present]
-    return rate_reduction(X, codes, weights, shares / shares.sum())
+    shares = shares / shares.sum()
+    return rate_reduction(X, codes, weights, shares, device=device)
 
 
 def _about_fitted_means(geometry, X, codes, weights, device):

@@ -218,14 +218,15 @@ class NeuralCollapseScorer(
             check_two_classes(classes)
             head = fitted_head(self.head, (X, y, weights))
             check_head(head, classes, X.shape[1])
-            self._gather_unit(X, y, weights)
+            scatters = not self._too_many_scatters(classes, X)
+            self._gather_unit(X, y, weights, scatters)
             own_weights = weights
             row_weights = weights
             self._sizes = None
             if self.class_weight == "balanced":
                 row_weights = balanced_weights(codes, len(classes), weights)
             moments = self._new_moments()
-            if moments.class_scatter and self._too_many_scatters(classes, X):
+            if moments.class_scatter and not scatters:
                 # Rows that carry the class weights need no scatter per class.
                 moments, weights = ClassMoments(device=self.device), row_weights
                 self._sizes = np.bincount(codes, weights=own_weights).astype(float)
@@ -339,12 +340,13 @@ class NeuralCollapseScorer(
     def nc1_per_class_(self):
         """NC1 with the covariance of each class."""
         check_is_fitted(self, "moments_")
-        if "nc1_pinv" in self._row_classes:
-            return self._row_classes["nc1_pinv"]
+        measured = self._measured("nc1_per_class_")
+        if measured is not None:
+            return measured
         if not self.moments_.class_scatter:
             raise AttributeError(
-                "nc1_per_class_ needs fit with per_class=True, or moments gathered "
-                "with class_scatter=True."
+                "nc1_per_class_ needs fit with per_class=True and this class_weight, "
+                "or moments gathered with class_scatter=True."
             )
         return self.moments_._cached(
             ("nc1 per class", self.class_weight),
@@ -387,7 +389,14 @@ class NeuralCollapseScorer(
         self._row_values, self._row_classes, self._sizes = {}, {}, None
 
     def _geometry(self):
-        weight = self.class_weight if self._sizes is None else None
+        weight = self.class_weight
+        if self._sizes is not None:
+            if not self._balanced:
+                raise ValueError(
+                    "class_weight was 'balanced' in fit, which reweighted the rows, "
+                    "and is None now: fit again."
+                )
+            weight = None
         return self.moments_._cached(
             ("geometry", weight),
             lambda: ClassGeometry(self.moments_, weight, self._sizes),
@@ -414,43 +423,28 @@ class NeuralCollapseScorer(
             return None
         return head.rows_of(self.classes_)
 
-    def _gather_unit(self, X, y, weights):
-        # Class scatters that are too many are not kept: `fit` has the rows.
-        classes, _ = encode_labels(y)
-        self._keep_scatters = not self._too_many_scatters(classes, X)
-        super()._gather_unit(X, y, weights)
-        self._keep_scatters = True
-
-    def _new_unit_moments(self):
-        moments = super()._new_unit_moments()
-        keep = getattr(self, "_keep_scatters", True)
-        return ClassMoments(
-            normalize=True,
-            class_scatter=moments.class_scatter and keep,
-            device=self.device,
-        )
-
     def _measure_rows(self, X, codes, row_weights, weights):
         """What `fit` measures on the rows themselves."""
         wanted, n_classes = set(self._wanted()), len(self.classes_)
         self._row_values, self._row_classes = {}, {}
         if wanted & set(ROW_METRICS):
             for name, hits in self._hits(X, codes).items():
-                share = float(np.average(hits, weights=row_weights))
-                self._row_values[name] = share
                 self._row_classes[name] = _per_class.share_of_classes(
                     hits, codes, row_weights, n_classes
                 )
         if self._needs("class_scatters") and not self.unit_moments_.class_scatter:
             shares = self._geometry().shares
-            self._row_values["coding_rate_reduction"] = rate_reduction(
-                X, codes, weights, shares
-            )
+            rate = rate_reduction(X, codes, weights, shares, device=self.device)
+            self._row_values["coding_rate_reduction", self.class_weight] = rate
         if self.per_class:
             work = float(X.shape[0]) * math.prod(self.means_.shape)
-            self._row_classes["nc1_pinv"] = _per_class.nc1_of_rows(
-                self._geometry(), Rows(X, self.device, work), codes, weights
-            )
+            rows = Rows(X, self.device, work)
+            values = _per_class.nc1_of_rows(self._geometry(), rows, codes, weights)
+            self._row_values["nc1_per_class_", self.class_weight] = values
+
+    def _measured(self, name):
+        """What `fit` measured on rows under the present class weight, or None."""
+        return self._row_values.get((name, self.class_weight))
 
     def _hits(self, X, codes):
         moments = self.moments_
@@ -463,7 +457,7 @@ class NeuralCollapseScorer(
         return had | {"head"} if self.head_ is not None else had
 
     def _missing(self, name):
-        if name in self._row_values:
+        if name in self._row_classes or self._measured(name) is not None:
             return None
         need = super()._missing(name)
         if need is None and name in HEAD_METRICS and self._head_rows() is None:
@@ -480,8 +474,11 @@ class NeuralCollapseScorer(
         return super()._measure()
 
     def _value(self, name):
-        if name in self._row_values:
-            return self._row_values[name]
+        if name in self._row_classes:
+            shares = self._geometry().shares
+            return float(np.average(self._row_classes[name], weights=shares))
+        if self._measured(name) is not None:
+            return self._measured(name)
         if name in GEOMETRY_METRICS:
             return GEOMETRY_METRICS[name](self._geometry())
         if name in HEAD_METRICS:
@@ -501,7 +498,7 @@ class NeuralCollapseScorer(
                 values[name] = _per_class.nc3_uniform_duality(
                     self._geometry(), self._head_rows()
                 )
-            elif name == "nc1_pinv" and self.moments_.class_scatter:
+            elif name == "nc1_pinv" and hasattr(self, "nc1_per_class_"):
                 values[name] = self.nc1_per_class_
         return {name: values[name] for name in self._wanted() if name in values}
 
@@ -519,7 +516,7 @@ class NeuralCollapseScorer(
             unit = self._unit_geometry()
             return held_out_directions(name, unit, X, codes, weights, self.device)
         if name == "coding_rate_reduction":
-            return held_out_rate(X, codes, weights, geometry.shares)
+            return held_out_rate(X, codes, weights, geometry.shares, self.device)
         return held_out_metric(name, geometry, X, codes, weights, self.device)
 
     def __sklearn_tags__(self):

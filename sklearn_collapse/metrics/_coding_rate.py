@@ -93,7 +93,7 @@ def coding_rate_reduction(
     return rate_reduction(X, codes, weights, shares / shares.sum(), epsilon)
 
 
-def rate_reduction(X, codes, weights, shares, epsilon=EPSILON):
+def rate_reduction(X, codes, weights, shares, epsilon=EPSILON, device="auto"):
     """Coding rate reduction of rows of any length.
 
     No more is held than a group of classes: their rows padded to the same number
@@ -107,19 +107,25 @@ def rate_reduction(X, codes, weights, shares, epsilon=EPSILON):
     weights : ndarray of shape (n,) or None
     shares : ndarray of shape (C,)
         Weights of the classes, summing to 1.
+    epsilon : float
+    device : str
+        Where NumPy rows are worked on.
     """
     sizes = np.bincount(codes)
     total = shares / np.bincount(codes, weights=weights)
     all_weights = total[codes] if weights is None else total[codes] * weights
-    moments = ClassMoments.from_arrays(X, None, all_weights, normalize=True)
+    moments = ClassMoments(normalize=True, device=device).update(X, None, all_weights)
     rate = float(_rates(moments.second_moment()[None, ...], epsilon)[0])
     order = np.argsort(codes, kind="stable")
     starts = np.concatenate([[0], np.cumsum(sizes)])
     within = 0.0
     for group, few in _groups(sizes, X.shape[1]):
-        measure = _rates_of_few if few else _rates_of_many
         runs = [order[starts[c] : starts[c + 1]] for c in group]
-        within += float(shares[group] @ measure(X, runs, weights, epsilon))
+        if few:
+            rates = _rates_of_few(X, runs, weights, epsilon)
+        else:
+            rates = _rates_of_many(X, runs, weights, epsilon, device)
+        within += float(shares[group] @ rates)
     return rate - within
 
 
@@ -187,18 +193,16 @@ def _rates_of_few(X, runs, weights, epsilon):
     return to_numpy(_rates(gram, epsilon, d))
 
 
-def _rates_of_many(X, runs, weights, epsilon):
+def _rates_of_many(X, runs, weights, epsilon, device):
     """Rates of classes with at least as many rows as features."""
     found = np.concatenate(runs)
     labels = _labels(np.array([len(run) for run in runs]))
-    some = namespace(X).take(X, as_like(found, X), axis=0)
-    moments = ClassMoments.from_arrays(
-        some,
-        labels,
-        None if weights is None else weights[found],
-        normalize=True,
-        class_scatter=True,
-    )
+    moments = ClassMoments(normalize=True, class_scatter=True, device=device)
+    # The rows of the group may be all there are: no copy of them at once.
+    for here in slices(len(found), max(1, _GROUP // X.shape[1])):
+        part = found[here]
+        some = namespace(X).take(X, as_like(part, X), axis=0)
+        moments.update(some, labels[here], None if weights is None else weights[part])
     return to_numpy(_rates(_class_moments(moments, slice(None)), epsilon))
 
 

@@ -72,8 +72,9 @@ def nc3_self_duality(
 
     Notes
     -----
-    M holds the centred class means in its rows. Invariant under the scale of W and of
-    the features, not under their translation in W.
+    M holds the centred class means in its rows. Invariant under the scale of W and
+    under scale and translation of the features; with ``centered=True`` also under a
+    vector that is added to all rows of W.
 
     References
     ----------
@@ -121,7 +122,8 @@ def nc3_uniform_duality(X, y, head, *, sample_weight=None, class_weight=None):
     Returns
     -------
     float
-        In [0, 1], lower is more collapsed.
+        In [0, 1], lower is more collapsed; nan where W is zero or all class means
+        coincide.
 
     See Also
     --------
@@ -360,6 +362,8 @@ def _nc3_self_duality(geometry, weights, centered=False, squared=False):
 
 def _nc3_uniform_duality(geometry, weights):
     xp = geometry.xp
+    if geometry.means_coincide or not bool(xp.any(weights != 0)):
+        return math.nan
     means = unit_means(geometry.means, geometry.mean_rounding, xp)
     cosines = xp.vecdot(unit_means(weights, 0.0, xp), means)
     return float(xp.var(cosines))

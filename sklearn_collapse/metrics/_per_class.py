@@ -56,9 +56,7 @@ def _nc1_directions(geometry):
 def nc1_trace_ratio(geometry):
     """tr(Sigma_c) / tr(Sigma_B) of each class."""
     between = float(geometry.xp.sum(geometry.between[1] ** 2))
-    variances = to_numpy(geometry.variances)
-    ratio = variances / between if between else np.full(len(variances), math.inf)
-    return _measurable(geometry, ratio)
+    return _measurable(geometry, to_numpy(geometry.variances) / (between or math.nan))
 
 
 def cdnv(geometry):
@@ -115,7 +113,9 @@ def share_of_classes(hits, codes, weights, n_classes):
 
 
 def _measurable(geometry, values):
-    """Values of the classes; nan for those of a single row, which do not vary."""
+    """NC1 of the classes; nan for those of a single row, which do not vary."""
+    if geometry.means_coincide:
+        values = np.full(len(values), math.inf)
     return np.where(geometry.single_rows, math.nan, values)
 
 

@@ -45,7 +45,7 @@ def class_separation(X, y, *, sample_weight=None, class_weight=None):
     float
         At most 1, higher is more collapsed, 1 where the rows of each class point the
         same way; about 0 for random labels; nan where no class has two rows or all
-        rows point the same way.
+        rows point the same way, to rounding.
 
     See Also
     --------
@@ -172,7 +172,8 @@ def lidar(X, y, *, sample_weight=None, class_weight=None, delta=0.0):
     Sigma_w^-1/2 Sigma_b Sigma_w^-1/2. Sigma_b is the sample covariance of the class
     means, about their own mean (normaliser C - 1), Sigma_w the pooled covariance
     within classes (normaliser n - C). With delta = 0 the inverse is floored at the
-    level of the rank rule, and invertible linear maps change nothing.
+    level of the rank rule, and invertible linear maps change nothing. With n <= d + C
+    the floor decides the value, for any labels.
 
     References
     ----------
@@ -185,7 +186,7 @@ def lidar(X, y, *, sample_weight=None, class_weight=None, delta=0.0):
     >>> from sklearn_collapse.metrics import lidar
     >>> X = [[-1.0, 0.0], [1.0, 0.0], [0.0, 4.0], [0.0, 6.0], [5.0, 2.0], [5.0, 4.0]]
     >>> round(lidar(X, [0, 0, 1, 1, 2, 2]), 6)
-    1.834189
+    1.791142
     """
     if not delta >= 0:
         raise ValueError(f"delta must be 0 or positive, got {delta!r}.")
@@ -289,7 +290,7 @@ def _within_distance(geometry):
 
 
 def _total_distance(geometry):
-    """Mean cosine distance of two rows."""
+    """Mean cosine distance of two rows; 0 where it is but rounding of the rows."""
     shares, own = geometry.shares, geometry.own_pairs
     paired = geometry.counts > 1
     # Of two rows of different classes: half the spread of either class, and half the
@@ -297,7 +298,9 @@ def _total_distance(geometry):
     spread = geometry.zeros + geometry.traces / geometry.counts
     apart = shares @ ((1 - shares) * spread) + geometry.between
     total = own[paired] @ geometry.within[paired] + apart
-    return float(total / (1 - shares @ shares + own.sum()))
+    total = float(total / (1 - shares @ shares + own.sum()))
+    eps = max(geometry.moments.input_eps_, geometry.moments._product_eps())
+    return total if total > (2 * eps) ** 2 else 0.0
 
 
 def _class_separation(geometry):

@@ -137,6 +137,7 @@ def fisher_ratio(X, y, *, sample_weight=None, class_weight=None):
     -----
     Normaliser n for both covariances. The inverse is floored at the level of the rank
     rule, not a pseudo-inverse, which would give 0 on completely collapsed features.
+    With n <= d + C it is very large for any labels, as VCI is near 0.
 
     References
     ----------

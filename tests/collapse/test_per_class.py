@@ -69,6 +69,18 @@ def test_nc1_of_classes_in_groups(monkeypatch, group):
     assert_allclose(scorer.nc1_per_class_, nc1_per_class(X, y, "balanced"), rtol=1e-10)
 
 
+def test_nc1_of_classes_whose_means_coincide():
+    X = np.vstack([np.eye(3), -np.eye(3)] * 2)
+    y = np.repeat([0, 1], 6)
+    scorer = NeuralCollapseScorer(per_class=True).fit(X, y)
+    assert scorer.metrics_["nc1_pinv"] == math.inf
+    assert_array_equal(scorer.per_class_["nc1_pinv"], [math.inf] * 2)
+    assert_array_equal(scorer.per_class_["nc1_trace_ratio"], [math.inf] * 2)
+    moments = ClassMoments.from_arrays(X, y, class_scatter=True)
+    scorer = NeuralCollapseScorer(class_weight="balanced").fit_moments(moments)
+    assert_array_equal(scorer.nc1_per_class_, [math.inf] * 2)
+
+
 def test_nc1_of_classes_where_it_cannot_be_had():
     scorer = NeuralCollapseScorer().fit(*make_rows())
     with pytest.raises(AttributeError, match="per_class=True"):
@@ -238,6 +250,38 @@ def test_too_many_class_scatters_are_not_kept(monkeypatch):
         scorer.metrics_  # noqa: B018
 
 
+def test_another_class_weight_after_fit():
+    """What was measured on rows under the first one is not given out for the other."""
+    X, y = make_rows()
+    options = {"head": make_head(), "metrics": "all"}
+    fresh = NeuralCollapseScorer(**options).fit(X, y)
+    balanced = NeuralCollapseScorer(class_weight="balanced", **options)
+    balanced.set_params(per_class=True).fit(X, y).set_params(class_weight=None)
+    assert balanced.metrics_ == pytest.approx(fresh.metrics_, rel=1e-9)
+    truth = nc1_per_class(X, y, None)
+    assert_allclose(balanced.nc1_per_class_, truth, rtol=1e-9)
+    assert_allclose(balanced.per_class_["nc1_pinv"], truth, rtol=1e-9)
+
+
+def test_another_class_weight_after_fit_needs_what_was_not_kept(monkeypatch):
+    X, y = make_rows()
+    monkeypatch.setattr(_neural_collapse, "_MAX_SCATTER", 0)
+    options = {"metrics": ["coding_rate_reduction"], "per_class": True}
+    scorer = NeuralCollapseScorer(**options).fit(X, y)
+    scorer.set_params(class_weight="balanced")
+    with pytest.raises(ValueError, match="coding_rate_reduction needs the scatter"):
+        scorer.metrics_  # noqa: B018
+    with pytest.raises(AttributeError, match="this class_weight"):
+        scorer.nc1_per_class_  # noqa: B018
+    # Rows that were reweighted cannot be had as they were.
+    scorer.fit(X, y).set_params(class_weight=None, metrics=None)
+    for attribute in ("metrics_", "rank_", "cdnv_grid_"):
+        with pytest.raises(ValueError, match="fit again"):
+            getattr(scorer, attribute)
+    with pytest.raises(ValueError, match="fit again"):
+        scorer.score(X, y)
+
+
 def test_moments_without_those_of_unit_rows():
     X, y = make_rows()
     moments = ClassMoments.from_arrays(X, y)
@@ -266,6 +310,10 @@ def test_unit_moments_that_do_not_belong():
         assert not hasattr(scorer, "moments_")
     with pytest.raises(TypeError, match="got ndarray"):
         scorer.fit_moments(moments, X)
+    strict = pytest.importorskip("array_api_strict")
+    elsewhere = ClassMoments.from_arrays(strict.asarray(X), y, normalize=True)
+    with pytest.raises(ValueError, match="same library and device"):
+        scorer.fit_moments(moments, elsewhere)
 
 
 def test_rows_of_zeros_warn_once():

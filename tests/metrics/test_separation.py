@@ -130,6 +130,22 @@ def test_all_rows_the_same_way():
     assert math.isnan(class_separation(np.ones((6, 2)), y))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("d", [1, 7, 512])
+def test_rows_the_same_way_to_rounding(library, dtype, d):
+    """Their distances are rounding: no quotient of them means anything."""
+    rng = np.random.default_rng(0)
+    X = np.outer(rng.uniform(1, 3, size=60), 1 + rng.uniform(size=d))
+    y = np.arange(60) % 4
+    rows = library.asarray(X.astype(dtype))
+    assert math.isnan(class_separation(rows, y))
+    # Classes a little further apart than that are seen.
+    apart = 1e3 * np.finfo(dtype).eps * rng.normal(size=(4, d))
+    X = np.outer(rng.uniform(1, 3, size=60), np.ones(d)) * (1 + apart[y])
+    found = class_separation(library.asarray(X.astype(dtype)), y)
+    assert math.isnan(found) if d == 1 else 0.999 < found <= 1
+
+
 def test_random_labels_separate_nothing():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(2000, 20)), rng.integers(0, 5, size=2000)
@@ -210,3 +226,15 @@ def test_coding_rate_of_many_classes_in_little_memory():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 200e6
+
+
+def test_coding_rate_of_large_classes_in_little_memory():
+    """Classes of more rows than features are not copied at once."""
+    X = np.random.default_rng(0).normal(size=(600_000, 64)).astype(np.float32)
+    tracemalloc.start()
+    try:
+        coding_rate_reduction(X, np.arange(600_000) % 3)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < X.nbytes
