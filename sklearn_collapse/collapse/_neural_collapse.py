@@ -251,8 +251,9 @@ class NeuralCollapseScorer(
         Returns
         -------
         self : object
-            The scorer. With ``class_weight="balanced"`` the scatter of each class is
-            kept, C d^2 numbers.
+            The scorer. With ``class_weight="balanced"``, or where
+            "coding_rate_reduction" is wanted, the scatter of each class is kept,
+            C d^2 numbers.
         """
         with unchanged_on_error(self):
             self._require_labels(y)

@@ -168,8 +168,9 @@ class ClassGeometry:
         if single.any():
             names = shorten(self.moments.classes_[single])
             warn_caller(
-                f"{what}: classes of a single row have no variance and are left out "
-                f"({int(single.sum())} of {self.n_classes}: {names}).",
+                f"{what}: classes of a single row (or whose weights sum to 1 or less) "
+                f"have no variance and are left out ({int(single.sum())} of "
+                f"{self.n_classes}: {names}). Weights are frequencies.",
                 CollapseWarning,
             )
 

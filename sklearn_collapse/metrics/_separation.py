@@ -255,8 +255,9 @@ class UnitGeometry:
         single = self.counts <= 1
         if single.any():
             warn_caller(
-                f"{what}: classes of a single row have no pairs and are left out "
-                f"({int(single.sum())} of {len(single)}).",
+                f"{what}: classes of a single row (or whose weights sum to 1 or less) "
+                f"have no pairs and are left out ({int(single.sum())} of "
+                f"{len(single)}). Weights are frequencies.",
                 CollapseWarning,
             )
         self.warn_of_zeros(what)
