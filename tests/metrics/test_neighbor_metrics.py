@@ -202,6 +202,18 @@ def test_thornton_index_of_equal_and_equally_near_rows(library, rng):
     )
 
 
+@pytest.mark.parametrize(("n_values", "d"), [(2, 9), (4, 5)])
+def test_thornton_index_of_a_grid(library, rng, n_values, d):
+    """Ties of many rows, and such as the rounding of products would break."""
+    X = rng.integers(0, n_values, size=(70, d)).astype(float)
+    y = rng.integers(0, 3, 70)
+    expected = oracles.thornton_index(X, y)
+    assert thornton_index(library.asarray(X), y) == pytest.approx(expected)
+    # Every row is as near as any other.
+    y = np.arange(40) % 2
+    assert thornton_index(library.asarray(np.eye(40)), y) == pytest.approx(19 / 39)
+
+
 def test_thornton_index_of_equal_rows():
     X = np.ones((4, 2))
     assert thornton_index(X, [0, 0, 0, 0]) == 1
