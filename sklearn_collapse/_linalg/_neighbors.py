@@ -1,9 +1,9 @@
 """Nearest neighbours without a matrix of all distances.
 
-||x||^2 - 2 x.y + ||y||^2 is one product of matrices and has lost its digits where
-neighbours are near, so it only proposes candidates, a few more than are wanted. Where
-its rounding shows, their distances are taken again from the differences; where it may
-have hidden a neighbour, the row is searched again, more widely.
+||x||^2 - 2 x.y + ||y||^2 is one product of matrices, in float32 for speed, and has lost
+digits where neighbours are near, so it only proposes candidates, a few more than are
+wanted. Their distances are taken again from the differences; where rounding may have
+hidden a neighbour, the row is searched again, in float64 and then more widely.
 """
 
 import math
@@ -15,7 +15,6 @@ from sklearn_collapse._linalg._points import take_rows
 from sklearn_collapse.utils._arrays import (
     Rows,
     block_rows,
-    float_dtype,
     is_numpy,
     namespace,
     slices,
@@ -23,10 +22,10 @@ from sklearn_collapse.utils._arrays import (
     take_in_rows,
     to_numpy,
 )
-from sklearn_collapse.utils._search import numpy_searcher
+from sklearn_collapse.utils._search import TREE_COLUMNS, tree_search
 
 # Candidates beyond those that are wanted, and how many times more the next search has.
-_SPARE = 8
+_SPARE = 4
 _MORE = 8
 
 # Relative error of a squared distance that nobody sees.
@@ -37,10 +36,7 @@ _CANDIDATES = 2**23
 
 # Columns of a product, and numbers in the differences that are held at a time.
 _COLUMNS = 8192
-_DIFFERENCES = 2**20
-
-# NumPy rows of more numbers are searched in float32, which spares a copy in float64.
-_WIDE_COPY = 2**24
+_DIFFERENCES = 2**17
 
 
 class Neighbors(NamedTuple):
@@ -147,10 +143,10 @@ class Search:
     def _propose(self, which, n_candidates, labels, wide):
         """Candidates, their rough squared distances and the error of these."""
         dtype = np.float64 if wide else self._dtype
-        if self.rows.streamed or not is_numpy(self.rows.xp) or labels is not None:
-            found = self._by_blocks(which, n_candidates, labels, dtype)
+        if self._by_tree and labels is None:
+            found = self._from_tree(which, n_candidates, dtype)
         else:
-            found = self._by_scikit_learn(which, n_candidates, dtype)
+            found = self._by_blocks(which, n_candidates, labels, dtype)
         index, squares, norms = found
         _, largest, _ = self._reference(dtype)
         # Rounding errors of a sum of d products grow like the root of d.
@@ -161,13 +157,14 @@ class Search:
     @property
     def _dtype(self):
         """Precision of the first search."""
-        X = self.queries
-        # Products of small arrays in float64 need no second look.
-        numbers = max(X.shape[0], len(self.points)) * self.points.n_features
-        xp = namespace(X)
-        if is_numpy(xp) and not self.rows.streamed and numbers <= _WIDE_COPY:
-            return np.float64
-        return np.float32 if float_dtype(X, xp) == xp.float32 else np.float64
+        # Products of float32 take half the time, and candidates are measured anew.
+        return np.float64 if self._by_tree else np.float32
+
+    @property
+    def _by_tree(self):
+        """Whether NumPy rows have so few columns that a tree beats products."""
+        here = is_numpy(self.rows.xp) and not self.rows.streamed
+        return here and self.points.n_features <= TREE_COLUMNS
 
     def _reference(self, dtype):
         """Points where the work is done, their largest norm and how to search them."""
@@ -182,13 +179,11 @@ class Search:
                 largest = max(largest, float(home.max(home.vecdot(part, part))))
                 parts.append(rows.local(home.astype(part, getattr(home, name))))
             whole = rows.xp.concat(parts)
-            searcher = None
-            if is_numpy(rows.xp) and not rows.streamed:
-                searcher = numpy_searcher(whole)
+            searcher = tree_search(whole) if self._by_tree else None
             self._references[name] = whole, math.sqrt(largest), searcher
         return self._references[name]
 
-    def _by_scikit_learn(self, which, n_candidates, dtype):
+    def _from_tree(self, which, n_candidates, dtype):
         whole, _, find = self._reference(dtype)
         if self.own and len(which) == len(self.points):
             block = whole
@@ -272,10 +267,12 @@ class Search:
         points, (n, k), d = self.points, index.shape, self.points.n_features
         xp = namespace(self.queries)
         out = np.empty((n, k))
+        # Where squares stay numbers, the unit can wait for them.
+        late = points.unit if 1e-100 < points.unit < 1e100 else 1.0
 
         def wide(X, positions):
             rows = xp.astype(take_rows(X, positions), xp.float64)
-            return points.unit * rows
+            return rows if late == points.unit else points.unit * rows
 
         for columns in slices(k, max(1, _DIFFERENCES // d)):
             some = index[:, columns]
@@ -284,4 +281,4 @@ class Search:
                 near = xp.reshape(wide(points.rows, some[here].ravel()), (*shape, d))
                 near = near - wide(self.queries, which[here])[:, None, :]
                 out[here, columns] = to_numpy(xp.vecdot(near, near))
-        return out
+        return out * late**2

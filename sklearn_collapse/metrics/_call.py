@@ -92,9 +92,14 @@ class Measure:
         """Which is better, "higher" or "lower", or None."""
         return None if self.facts is None else self.facts.direction
 
+    @property
+    def draws(self):
+        """Whether it may draw at random."""
+        return "random_state" in self._known
+
     def seeded(self, rng):
         """Return the same with a seed, if it draws at random."""
-        if "random_state" not in self._known:
+        if not self.draws:
             return self
         twin = copy(self)
         twin.options = self.options | {"random_state": int(rng.randint(2**31 - 1))}

@@ -234,7 +234,10 @@ class _FeatureScorer(_Scorer):
         return measure(X, y, head, sample_weight)
 
     def _metric(self):
-        return Measure(_metric_name(self.name))
+        measure = Measure(_metric_name(self.name))
+        # The same draws for every candidate.
+        options = {"random_state": 0} if measure.draws else {}
+        return Measure(measure.name, options)
 
     def _accept_sample_weight(self):
         return self._metric().takes_weights

@@ -5,6 +5,7 @@ Apart from `_gpu.py` and `heads.py` (which reads a torch layer without importing
 nothing else in the package names torch or array_api_compat.
 """
 
+import math
 from typing import Any
 
 import array_api_compat
@@ -263,13 +264,36 @@ def smallest(values, k, xp):
     """
     if array_api_compat.is_torch_namespace(xp):
         return tuple(xp.topk(values, k, dim=1, largest=False, sorted=True))
-    if is_numpy(xp) and k < values.shape[1]:
-        near = np.argpartition(values, k - 1, axis=1)[:, :k]
-        order = np.argsort(np.take_along_axis(values, near, axis=1), axis=1)
-        near = np.take_along_axis(near, order, axis=1)
-    else:
-        near = xp.argsort(values, axis=1)[:, :k]
+    if is_numpy(xp):
+        return _smallest_of_numpy(values, k)
+    near = xp.argsort(values, axis=1)[:, :k]
     return take_in_rows(values, near, xp), near
+
+
+def _smallest_of_numpy(values, k):
+    """The same for NumPy, without a partial sort of whole rows.
+
+    The k-th smallest of the minima of groups is no less than the k-th smallest entry,
+    and not much larger: few entries are left to sort.
+    """
+    n, m = values.shape
+    minima = values
+    while minima.shape[1] >= 8 * k:
+        half = minima.shape[1] // 2
+        rest = minima[:, 2 * half :]
+        minima = np.minimum(minima[:, :half], minima[:, half : 2 * half])
+        if rest.shape[1]:
+            minima[:, :1] = np.minimum(minima[:, :1], rest)
+    limit = np.partition(minima, k - 1, axis=1)[:, k - 1 : k] if k < m else math.inf
+    found = np.flatnonzero(values <= limit)
+    rows, columns = np.divmod(found, m)
+    counts = np.bincount(rows, minlength=n)
+    place = np.arange(len(found)) - np.repeat(np.cumsum(counts) - counts, counts)
+    few = np.full((n, counts.max(initial=k)), math.inf, dtype=values.dtype)
+    near = np.zeros(few.shape, dtype=np.int64)
+    few[rows, place], near[rows, place] = values[rows, columns], columns
+    order = np.argsort(few, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(few, order, 1), np.take_along_axis(near, order, 1)
 
 
 def take_in_rows(values, positions, xp):

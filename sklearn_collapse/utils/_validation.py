@@ -130,10 +130,11 @@ def drop_zero_weights(X, weights):
 
 def check_lengths(X, y):
     """Raise if X and y have different numbers of rows."""
-    if X.shape[0] != y.shape[0]:  # arrays of some libraries have no len
+    n = np.shape(y)[0]  # arrays of some libraries have no len
+    if X.shape[0] != n:
         raise ValueError(
             f"Found input variables with inconsistent numbers of samples: X has "
-            f"{X.shape[0]} rows, y has {y.shape[0]}."
+            f"{X.shape[0]} rows, y has {n}."
         )
 
 

@@ -25,6 +25,7 @@ from sklearn_collapse.utils._arrays import is_foreign, place_of, to_numpy
 from sklearn_collapse.utils._move import _Arrays
 from sklearn_collapse.utils.estimator_checks import labelled_rows
 
+_MEASURED = ("cosines_", "target_covariance_", "eigenvalues_")
 METHODS = ("score_samples", "decision_function", "transform", "predict")
 pytestmark = pytest.mark.filterwarnings(
     "ignore::sklearn_collapse.metrics.CollapseWarning"
@@ -42,7 +43,7 @@ def results(fitted, X):
     """What an estimator says about rows, by method."""
     found = {n: getattr(fitted, n)(X) for n in METHODS if hasattr(fitted, n)}
     # A scorer that maps no rows answers with what it has measured.
-    measured = (n for n in ("cosines_", "target_covariance_") if hasattr(fitted, n))
+    measured = (n for n in _MEASURED if hasattr(fitted, n))
     return found or {name: getattr(fitted, name) for name in measured}
 
 
