@@ -3,7 +3,7 @@
 import math
 
 from sklearn_collapse._linalg._rows import map_rows
-from sklearn_collapse.metrics._spectra import checked_rows
+from sklearn_collapse.metrics._inputs import checked_rows
 from sklearn_collapse.moments import ClassMoments
 from sklearn_collapse.utils._arrays import Rows
 
