@@ -350,12 +350,15 @@ def local_dimensions(distances, method="mle", correction=False):
     n, k = distances.shape
     if k < 2:
         return np.full(n, math.nan)
+    if method == "moments":
+        mean = np.mean(distances, axis=1)
+        spread = distances[:, -1] / mean - 1
+    else:
+        spread = np.mean(np.log(distances[:, -1:] / distances), axis=1)
+    # Of distances that are equal, rounding is all that is left.
+    spread = np.where(spread > _EQUAL, spread, 0.0)
     with np.errstate(divide="ignore"):
-        if method == "moments":
-            mean = np.mean(distances, axis=1)
-            return mean / np.clip(distances[:, -1] - mean, 0, None)
-        spread = np.sum(np.log(distances[:, -1:] / distances), axis=1)
-        return (k - 1 if correction else k) / spread
+        return ((k - 1) / k if correction else 1.0) / spread
 
 
 def mean_dimension(values, aggregate="geometric"):
@@ -386,6 +389,7 @@ def _two_nn(rows, *, method="fit", discard=0.1, X=None):
         return math.nan
     distances = rows.nearest(2, None if X is None else Points(X).rows).distances
     ratios = np.sort(np.log(distances[:, 1] / distances[:, 0]))
+    ratios = np.where(ratios > _EQUAL, ratios, 0.0)
     n = len(ratios)
     if n < 2:
         warn_undefined("two_nn", 2, n)

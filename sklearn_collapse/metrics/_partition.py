@@ -21,7 +21,8 @@ def partition_ratio(X, *, sample_weight=None):
     Returns
     -------
     float
-        In (0, 1], higher is more isotropic; 1 if all rows are zero.
+        In [0, 1], higher is more isotropic; 1 if all rows are zero, 0 where the ratio
+        is smaller than any number.
 
     See Also
     --------
