@@ -252,9 +252,6 @@ class DimensionalCollapseScorer(MetricsScorer):
     def _check_labels(self, y):
         return None
 
-    def _check_moments(self, moments):
-        self._wanted()  # raises on unknown names
-
     def _learn_from_rows(self, X, y, weights):
         if self._needs("rows"):
             spectra = self._spectra()

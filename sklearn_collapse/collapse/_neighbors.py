@@ -268,6 +268,7 @@ class NeighborCollapseScorer(RowsEstimator):
                 names = [name for name in names if name not in _OF_UNIT_ROWS]
         elif self.metrics == "all" and rows.codes is None:
             names.remove("thornton_index")
+        self._check_possible(names)
         for name in names:
             if name not in self._values:
                 options = {"n_neighbors": self.n_neighbors_} if name == "lid" else {}

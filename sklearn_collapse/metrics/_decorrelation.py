@@ -14,6 +14,7 @@ from sklearn_collapse.utils._arrays import to_numpy
     "moments",
     "Bardes, Ponce, LeCun 2022",
     direction="lower",
+    high=1.0,
     keeps={"translation"},
 )
 def vicreg_variance(X, *, sample_weight=None, gamma=1.0, eps=1e-4, ddof=1):
@@ -46,7 +47,7 @@ def vicreg_variance(X, *, sample_weight=None, gamma=1.0, eps=1e-4, ddof=1):
     Notes
     -----
     It depends on the scale of the features and on the basis. The normaliser n - 1 makes
-    cloning rows change it.
+    cloning rows change it. ``METRICS`` has the range for gamma = 1.
 
     References
     ----------

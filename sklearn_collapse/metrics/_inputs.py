@@ -12,7 +12,9 @@ from sklearn_collapse.utils._validation import (
 
 
 def checked_rows(X, sample_weight=None, *, min_samples=1):
-    """Finite rows of positive weight, and their weights.
+    """Rows of positive weight, and their weights.
+
+    That they are finite is for the computation to check, which passes over them anyway.
 
     Returns
     -------
@@ -21,7 +23,6 @@ def checked_rows(X, sample_weight=None, *, min_samples=1):
     """
     X, _ = check_features(X, min_samples=min_samples)
     X, _, weights = drop_zero_weights(X, check_weights(sample_weight, X.shape[0]))
-    check_finite(X)
     return X, weights
 
 

@@ -9,10 +9,10 @@ from sklearn_collapse._linalg._spread import (
     participation,
     power_law,
 )
+from sklearn_collapse.metrics._inputs import checked_rows
 from sklearn_collapse.metrics._metric import RIGID, metric
 from sklearn_collapse.metrics._spectra import (
     FeatureSpectra,
-    checked_rows,
     component_entropies,
     spectra_of,
 )

@@ -83,7 +83,7 @@ class Neighborhood:
             parts.append(unit_rows(block, xp))
         return xp.concat(parts)
 
-    @property
+    @cached_property
     def has_zero_row(self):
         """Whether a row has no direction."""
         try:

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from sklearn_collapse._linalg._pairs import log_mean_kernel
-from sklearn_collapse._linalg._points import Points
+from sklearn_collapse._linalg._points import Points, take_rows
 from sklearn_collapse.metrics._metric import RIGID, metric
 from sklearn_collapse.metrics._neighborhood import (
     check_choice,
@@ -14,11 +14,17 @@ from sklearn_collapse.metrics._neighborhood import (
     neighborhood_of,
     warn_undefined,
 )
-from sklearn_collapse.utils._arrays import Rows
+from sklearn_collapse.utils._arrays import Rows, slices
 from sklearn_collapse.utils._warnings import CollapseWarning, warn_caller
 
-# Neighbours whose distance may equal that of the nearest.
+# Neighbours whose distance may equal that of the nearest, and times more if all do.
 _TIES = 8
+
+# Relative difference of distances that the search does not tell from none.
+_EQUAL = 1e-9
+
+# Neighbours that are held at a time where many are equally near.
+_HELD = 2**22
 
 
 @metric("neighbors", "neighbors rows", "Amsaleg et al. 2015", direction="higher")
@@ -344,12 +350,15 @@ def local_dimensions(distances, method="mle", correction=False):
     n, k = distances.shape
     if k < 2:
         return np.full(n, math.nan)
+    if method == "moments":
+        mean = np.mean(distances, axis=1)
+        spread = distances[:, -1] / mean - 1
+    else:
+        spread = np.mean(np.log(distances[:, -1:] / distances), axis=1)
+    # Of distances that are equal, rounding is all that is left.
+    spread = np.where(spread > _EQUAL, spread, 0.0)
     with np.errstate(divide="ignore"):
-        if method == "moments":
-            mean = np.mean(distances, axis=1)
-            return mean / np.clip(distances[:, -1] - mean, 0, None)
-        spread = np.sum(np.log(distances[:, -1:] / distances), axis=1)
-        return (k - 1 if correction else k) / spread
+        return ((k - 1) / k if correction else 1.0) / spread
 
 
 def mean_dimension(values, aggregate="geometric"):
@@ -369,8 +378,9 @@ def _lid(
         return math.nan
     distances = rows.nearest(n_neighbors, X).distances
     values = local_dimensions(distances, method, correction)
-    return mean_dimension(values if X is not None else values[rows.points.point_of],
-                          aggregate)  # fmt: skip
+    if X is None:
+        values = values[rows.points.point_of]
+    return mean_dimension(values, aggregate)
 
 
 def _two_nn(rows, *, method="fit", discard=0.1, X=None):
@@ -379,6 +389,7 @@ def _two_nn(rows, *, method="fit", discard=0.1, X=None):
         return math.nan
     distances = rows.nearest(2, None if X is None else Points(X).rows).distances
     ratios = np.sort(np.log(distances[:, 1] / distances[:, 0]))
+    ratios = np.where(ratios > _EQUAL, ratios, 0.0)
     n = len(ratios)
     if n < 2:
         warn_undefined("two_nn", 2, n)
@@ -396,6 +407,9 @@ def _two_nn(rows, *, method="fit", discard=0.1, X=None):
 
 def _uniformity(rows, t=2.0):
     n, d = rows.X.shape
+    if n < 2:
+        warn_undefined("uniformity", 2, n)
+        return math.nan
     unit = Rows(rows.unit, rows.device, work=float(n) * n * d / 2)
     return min(log_mean_kernel(unit, t), 0.0)
 
@@ -425,26 +439,39 @@ def _nearest_neighbor_entropy(rows, eps=0.0, X=None):
 def _thornton_index(rows, X=None, codes=None):
     """Of the rows, or of others (X and their labels) among them."""
     points, labels = rows.points, rows.codes
-    ones, shape = np.ones(len(labels)), (len(points), int(np.max(labels)) + 1)
+    ones, shape = np.ones(len(labels)), (len(points), len(rows.classes))
     tally = csr_matrix((ones, (points.point_of, labels)), shape=shape)
     found = rows.nearest(_TIES, X)
     if X is None:
-        codes, which = labels, points.point_of
+        X, codes, which = rows.X, labels, points.point_of
         found = type(found)(*(part[which] for part in found))
-
-    def having(points_of_rows, codes):
-        return np.asarray(tally[points_of_rows, codes]).ravel()
-
     # A row that is there more than once: the others are the nearest.
     equal = np.where(found.equal >= 0, found.equal, 0)
     n_others = points.counts[equal] - 1
-    same = np.clip(having(equal, codes) - 1, 0, None) / np.maximum(n_others, 1)
-    shares = np.where(n_others > 0, same, 0.0)
+    same = np.clip(np.asarray(tally[equal, codes]).ravel() - 1, 0, None)
+    shares = np.where(n_others > 0, same / np.maximum(n_others, 1), 0.0)
     alone = np.flatnonzero((found.equal < 0) | (n_others == 0))
     if len(alone) and found.distances.shape[1]:
-        near = found.points[alone]
-        tied = found.distances[alone] <= found.distances[alone, :1]
-        own = np.broadcast_to(codes[alone][:, None], near.shape)
-        hits = having(near.ravel(), own.ravel()).reshape(near.shape) * tied
-        shares[alone] = hits.sum(axis=1) / (points.counts[near] * tied).sum(axis=1)
+        found = type(found)(*(part[alone] for part in found))
+        others = take_rows(X, alone)
+        shares[alone] = _label_shares(rows, tally, others, codes[alone], found, _TIES)
     return float(np.mean(shares))
+
+
+def _label_shares(rows, tally, X, codes, found, k):
+    """Share of the own label among the nearest; ``found`` are k of them or all."""
+    # The distance to the nearest, to the precision that the search has.
+    tied = found.distances <= found.distances[:, :1] * (1 + _EQUAL)
+    own = np.broadcast_to(codes[:, None], tied.shape)
+    hits = np.asarray(tally[found.points.ravel(), own.ravel()]).reshape(tied.shape)
+    n_tied = (rows.points.counts[found.points] * tied).sum(axis=1)
+    shares = (hits * tied).sum(axis=1) / n_tied
+    if tied.shape[1] == k:
+        # Where the last is as near as the first, so may others be.
+        unsure, k = np.flatnonzero(tied[:, -1]), _TIES * k
+        for here in slices(len(unsure), max(1, _HELD // k)):
+            some = take_rows(X, unsure[here])
+            wanted = codes[unsure[here]]
+            found = rows.nearest(k, some)
+            shares[unsure[here]] = _label_shares(rows, tally, some, wanted, found, k)
+    return shares

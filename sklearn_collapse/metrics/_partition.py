@@ -3,7 +3,7 @@
 import math
 
 from sklearn_collapse._linalg._rows import map_rows
-from sklearn_collapse.metrics._spectra import checked_rows
+from sklearn_collapse.metrics._inputs import checked_rows
 from sklearn_collapse.moments import ClassMoments
 from sklearn_collapse.utils._arrays import Rows
 
@@ -21,7 +21,8 @@ def partition_ratio(X, *, sample_weight=None):
     Returns
     -------
     float
-        In (0, 1], higher is more isotropic; 1 if all rows are zero.
+        In [0, 1], higher is more isotropic; 1 if all rows are zero, 0 where the ratio
+        is smaller than any number.
 
     See Also
     --------

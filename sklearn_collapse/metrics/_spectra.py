@@ -8,13 +8,9 @@ import numpy as np
 
 from sklearn_collapse._linalg._rows import map_rows
 from sklearn_collapse._linalg._vasicek import vasicek_entropy
+from sklearn_collapse.metrics._inputs import checked_rows
 from sklearn_collapse.moments import ClassMoments
 from sklearn_collapse.utils._arrays import Rows, namespace, slices, to_numpy
-from sklearn_collapse.utils._validation import (
-    check_features,
-    check_weights,
-    drop_zero_weights,
-)
 from sklearn_collapse.utils._warnings import CollapseWarning, warn_caller
 
 # Numbers in the projections that are sorted at a time, and the fewest components: each
@@ -151,13 +147,6 @@ def spectra_of(X, sample_weight=None, *, centered=True, rank_tol=None, unit=Fals
     if unit:
         return FeatureSpectra(None, moments)
     return FeatureSpectra(moments, centered=centered, rank_tol=rank_tol)
-
-
-def checked_rows(X, sample_weight):
-    """Validate rows and weights; rows of zero weight are dropped."""
-    X, _ = check_features(X)
-    X, _, weights = drop_zero_weights(X, check_weights(sample_weight, X.shape[0]))
-    return X, weights
 
 
 def check_flag(name, value):

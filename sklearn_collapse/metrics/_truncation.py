@@ -1,7 +1,5 @@
 """A metric against the number of dimensions that are kept."""
 
-import inspect
-from difflib import get_close_matches
 from numbers import Integral
 
 import numpy as np
@@ -11,7 +9,7 @@ from sklearn.utils import check_random_state
 from sklearn_collapse._head_argument import check_head, fitted_head, resolve_classifier
 from sklearn_collapse._linalg._rows import map_rows
 from sklearn_collapse.heads import LinearHead
-from sklearn_collapse.metrics._registry import METRICS
+from sklearn_collapse.metrics._call import Measure
 from sklearn_collapse.moments import ClassMoments
 from sklearn_collapse.utils._arrays import (
     Rows,
@@ -33,6 +31,7 @@ def truncation_curve(
     y=None,
     *,
     head=None,
+    sample_weight=None,
     dimensions=None,
     order="first",
     n_repeats=5,
@@ -43,9 +42,10 @@ def truncation_curve(
 
     Parameters
     ----------
-    metric : str or callable
-        A name in ``METRICS``, or a function of X, of X and y, or of X, y and a head
-        that returns a number.
+    metric : str, Metric or callable
+        A name in ``METRICS``, an entry of it, or a function whose first argument is X
+        and which returns a number. It takes labels or targets as ``y``, or under
+        another name as its second argument, and a head as ``head``.
     X : array-like of shape (n, d)
         Features, of any array library.
     y : array-like, default=None
@@ -54,6 +54,8 @@ def truncation_curve(
         For metrics that take one. A LinearHead or a FrozenEstimator keeps the weights
         of the dimensions that are kept, and its intercept; "lda" and other classifiers
         are fitted anew on them.
+    sample_weight : array-like of shape (n,), default=None
+        Frequencies of the rows, for metrics that take them.
     dimensions : array-like of int, default=None
         Numbers of dimensions to keep, in 1, …, d. By default up to 10 of them, evenly
         spaced in their logarithm, the last of them d.
@@ -63,9 +65,11 @@ def truncation_curve(
     n_repeats : int, default=5
         Number of random orders of the columns. Only for ``order="random"``.
     random_state : int, RandomState instance or None, default=None
-        Seed of the random orders. Pass an int for the same curve in every call.
+        Seed of the random orders, and of a metric that draws at random, which draws
+        alike for every number of dimensions. Pass an int for the same curve in every
+        call.
     **options
-        Passed to the metric, such as ``sample_weight``.
+        Passed to the metric.
 
     Returns
     -------
@@ -82,8 +86,8 @@ def truncation_curve(
     -----
     A repeat keeps the leading columns of one random order, so that each set contains
     the smaller ones. Principal directions are those of the covariance of the rows, with
-    the weights in ``sample_weight`` if there are any; rows are turned onto them and not
-    centred, so that a metric which rotation leaves alone has its full value at d.
+    their weights if there are any; rows are turned onto them and not centred, so that a
+    metric which rotation leaves alone has its full value at d.
 
     References
     ----------
@@ -103,7 +107,7 @@ def truncation_curve(
     >>> values.shape
     (1, 3)
     """
-    function = _function_of(metric)
+    measure = Measure(metric, options)
     if order not in _ORDERS:
         raise ValueError(f"order must be one of {_ORDERS}, got {order!r}.")
     X, _ = check_features(X)
@@ -111,49 +115,18 @@ def truncation_curve(
     sizes = _sizes(dimensions, d)
     head = _weights_of(head, d)
     if order == "principal":
-        weights = options.get("sample_weight")
-        spectrum = ClassMoments.from_arrays(X, None, weights)._spectrum("total")
+        moments = ClassMoments.from_arrays(X, None, sample_weight)
+        spectrum = moments._spectrum("total")
         X, head = _turned(X, head, spectrum.vectors)
-    orders = _column_orders(order, d, n_repeats, random_state)
+    rng = check_random_state(random_state)
+    orders = _column_orders(order, d, n_repeats, rng)
+    measure = measure.seeded(rng)
     values = np.empty((len(orders), len(sizes)))
     for i, columns in enumerate(orders):
         for j, size in enumerate(sizes):
             rows, kept_head = _kept(X, head, columns[:size])
-            values[i, j] = function(rows, y, kept_head, options)
+            values[i, j] = measure(rows, y, kept_head, sample_weight)
     return sizes, values
-
-
-def _function_of(metric):
-    """Metric as a function of rows, labels, head and options."""
-    if isinstance(metric, str):
-        if metric not in METRICS:
-            close = get_close_matches(metric, METRICS, n=3)
-            hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
-            raise ValueError(
-                f"{metric!r} is not the name of a metric in METRICS.{hint} Pass a "
-                f"name or a function."
-            )
-        function = METRICS[metric].function
-        n_arguments = sum(
-            parameter.kind is parameter.POSITIONAL_OR_KEYWORD
-            for parameter in inspect.signature(function).parameters.values()
-        )
-        return lambda X, y, head, options: float(
-            function(*(X, y, head)[:n_arguments], **options)
-        )
-    if not callable(metric):
-        raise TypeError(
-            f"metric must be a name in METRICS or a function, got "
-            f"{type(metric).__name__}."
-        )
-
-    def measure(X, y, head, options):
-        arguments = [X, y, head]
-        while arguments[-1] is None:
-            arguments.pop()
-        return float(metric(*arguments, **options))
-
-    return measure
 
 
 def _sizes(dimensions, d):
@@ -171,7 +144,7 @@ def _sizes(dimensions, d):
     return sizes
 
 
-def _column_orders(order, d, n_repeats, random_state):
+def _column_orders(order, d, n_repeats, rng):
     """Columns in the order in which they are kept, once per repeat."""
     if order != "random":
         return [np.arange(d)]
@@ -179,7 +152,6 @@ def _column_orders(order, d, n_repeats, random_state):
         raise ValueError(
             f"n_repeats must be an integer, at least 1, got {n_repeats!r}."
         )
-    rng = check_random_state(random_state)
     return [rng.permutation(d) for _ in range(n_repeats)]
 
 

@@ -202,7 +202,7 @@ def _cosines(rows, W):
     def cosines(block, _):
         return (xp.matmul(unit_rows(block, xp), leading),)
 
-    (found,) = map_rows(rows, cosines, 2 * rows.X.shape[1], xp.float64, check=False)
+    (found,) = map_rows(rows, cosines, 2 * rows.X.shape[1], xp.float64)
     return found
 
 

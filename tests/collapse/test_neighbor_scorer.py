@@ -139,6 +139,28 @@ def test_labels():
         scorer.score(X, names[1:])
 
 
+def test_labels_that_are_missing_later():
+    """Metrics chosen after fit, and a class of which no row is kept."""
+    X, y = made()
+    scorer = NeighborCollapseScorer().fit(X).set_params(metrics=["thornton_index"])
+    with pytest.raises(ValueError, match="pass y to fit"):
+        scorer.metrics_  # noqa: B018
+    y = np.where(np.arange(len(y)) < 2, "z", "a")
+    scorer = NeighborCollapseScorer("thornton_index", max_samples=5, random_state=0)
+    scorer.fit(X[::-1], y[::-1])
+    assert scorer.classes_.tolist() == ["a", "z"]
+    # None of the rows that are kept has the label "z".
+    assert scorer.score(X[:2], ["z", "z"]) == 0
+    assert scorer.score(X[:2], ["a", "z"]) == 0.5
+
+
+def test_score_of_a_single_row():
+    X, _ = made()
+    scorer = NeighborCollapseScorer("uniformity", metrics=["lid"]).fit(X)
+    with pytest.warns(CollapseWarning, match="uniformity needs at least 2"):
+        assert np.isnan(scorer.score(X[:1]))
+
+
 def test_new_rows_that_equal_fitted_rows():
     """With a label of its own, a row is not taken for the fitted one."""
     X, y = np.array([[0.0], [1.0], [5.0]]), np.array([0, 1, 1])

@@ -74,6 +74,12 @@ def test_active_units(library, rng, threshold, weighted):
     assert alone == count
 
 
+def test_active_units_have_a_variance_of_a_hundredth():
+    """The published threshold."""
+    means = np.outer([1.0, -1.0], np.sqrt([0.0099, 0.0101]))
+    assert active_units(means, return_mask=True)[1].tolist() == [False, True]
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
 def test_constant_units_are_exactly_constant(dtype):
     X = np.full((1001, 3), 0.1, dtype=dtype)

@@ -202,6 +202,30 @@ def test_thornton_index_of_equal_and_equally_near_rows(library, rng):
     )
 
 
+@pytest.mark.parametrize("offset", [0.0, 0.1, 1e4])
+def test_dimension_of_equally_near_rows(library, offset):
+    """Neighbours that are equally far but for the rounding of the rows."""
+    grid = np.stack(np.meshgrid(range(8), range(8)), axis=-1).reshape(-1, 2)
+    X = library.asarray(grid + offset)
+    for method in ("fit", "mle"):
+        assert two_nn(X, method=method) == math.inf
+    for method in ("mle", "moments"):
+        assert lid(X, n_neighbors=2, method=method) == math.inf
+        assert 0 < lid(X, n_neighbors=12, method=method) < math.inf
+
+
+@pytest.mark.parametrize(("n_values", "d"), [(2, 9), (4, 5)])
+def test_thornton_index_of_a_grid(library, rng, n_values, d):
+    """Ties of many rows, and such as the rounding of products would break."""
+    X = rng.integers(0, n_values, size=(70, d)).astype(float)
+    y = rng.integers(0, 3, 70)
+    expected = oracles.thornton_index(X, y)
+    assert thornton_index(library.asarray(X), y) == pytest.approx(expected)
+    # Every row is as near as any other.
+    y = np.arange(40) % 2
+    assert thornton_index(library.asarray(np.eye(40)), y) == pytest.approx(19 / 39)
+
+
 def test_thornton_index_of_equal_rows():
     X = np.ones((4, 2))
     assert thornton_index(X, [0, 0, 0, 0]) == 1

@@ -176,14 +176,34 @@ def test_functions_get_what_there_is():
     X, y = make_rows()
     calls = []
 
-    def metric(*arguments, **options):
-        calls.append((len(arguments), options))
+    def metric(X, y=None, head=None, **options):
+        calls.append((y is not None, head, options))
         return 1
 
     truncation_curve(metric, X, dimensions=[1])
     truncation_curve(metric, X, y, dimensions=[1], power=3)
     truncation_curve(metric, X, y, head="lda", dimensions=[1])
-    assert calls == [(1, {}), (2, {"power": 3}), (3, {})]
+    assert calls == [
+        (False, None, {}),
+        (True, None, {"power": 3}),
+        (True, "lda", {}),
+    ]
+    # Under a name of its own, and rows alone although there are labels.
+    _, values = truncation_curve(lambda X, labels: labels[0], X, y, dimensions=[1])
+    assert values[0, 0] == y[0]
+    _, values = truncation_curve(lambda X: X[0, 0], X, y, head="lda", dimensions=[1])
+    assert values[0, 0] == X[0, 0]
+
+
+def test_draws_of_a_metric_have_the_seed():
+    X, _ = make_rows()
+    arguments = {"dimensions": [2, D], "max_samples": 40}
+    curves = [
+        truncation_curve("mst_dimension", X, random_state=seed, **arguments)[1]
+        for seed in (0, 0, 1)
+    ]
+    assert_array_equal(curves[0], curves[1])
+    assert (curves[0] != curves[2]).all()
 
 
 @pytest.mark.parametrize(

@@ -194,3 +194,17 @@ def test_energy_is_a_share(energy):
     X, W = make_layer()
     with pytest.raises(ValueError, match="energy must lie in"):
         utilized_rank(X, W, energy=energy)
+
+
+def test_sign_where_the_mean_is_rounding(library):
+    """The largest entry of the vector decides, not the order of the sum."""
+    rng = np.random.default_rng(0)
+    W = rng.normal(size=(3, 4))
+    leading = np.linalg.svd(W)[2][0]
+    leading *= np.sign(leading[np.argmax(np.abs(leading))])
+    for _ in range(10):
+        X = rng.normal(size=(40, 4))
+        X = rng.permutation(np.concatenate([X, -X]))
+        truth = X @ leading / np.linalg.norm(X, axis=1)
+        found = spectral_alignment(library.asarray(X), library.asarray(W))
+        assert_allclose(library.to_numpy(found), truth, atol=1e-12)
