@@ -144,7 +144,7 @@ def feature_correlation(X, *, sample_weight=None):
 
     Notes
     -----
-    Following [1]_: the mean of |C_ij| / sqrt(C_ii C_jj) over the pairs i != j of the
+    Following [1]_: the mean of ``|C_ij| / sqrt(C_ii C_jj)`` over the pairs i != j of the
     features that vary. Constant features, to the rounding of the input, have no
     correlation and are left out: counted as 0 they would make dead units look like
     decorrelated ones. Of n rows, independent features still correlate by about
