@@ -6,9 +6,9 @@ import numpy as np
 import oracles
 import pytest
 from fake_metrics import FAKES, add_fakes, gap, slope, spread
+from metric_problems import measure, options_of, random_problem
 from sklearn.metrics import silhouette_score
 
-from sklearn_collapse import LinearHead
 from sklearn_collapse.metrics import METRICS, cdnv
 from sklearn_collapse.metrics._call import Measure, measured
 
@@ -26,20 +26,14 @@ def data(rng):
 
 @pytest.mark.parametrize("name", [*METRICS, *FAKES])
 @pytest.mark.parametrize("form", ["name", "entry", "function"])
-def test_every_metric(name, form, data):
+def test_every_metric(name, form, rng):
     """By name, entry or function: the value of the function called by hand."""
-    X, y = data
     facts = METRICS[name]
-    head = LinearHead(np.eye(3, 4)) if facts.family == "collapse" else np.eye(1, 4)
-    by_hand = [X]
-    if facts.family in ("collapse", "regression") or name == "same_neighbor":
-        by_hand.append(y)
-    if "head" in facts.needs:
-        by_hand.append(head)
+    X, y, head = problem = random_problem(facts, rng)
     metric = {"name": name, "entry": facts, "function": facts.function}[form]
-    found = measured(metric, X, y, head)
+    found = measured(metric, X, y, head, **options_of(facts))
     assert type(found) is float
-    assert found == facts.function(*by_hand)
+    assert found == measure(facts, problem)
     assert Measure(metric).facts is facts
 
 
