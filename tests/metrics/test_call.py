@@ -7,9 +7,9 @@ import oracles
 import pytest
 from fake_metrics import FAKES, add_fakes, gap, slope, spread
 from metric_problems import measure, options_of, random_problem
-from sklearn.metrics import silhouette_score
+from sklearn.metrics import accuracy_score, make_scorer, silhouette_score
 
-from sklearn_collapse.metrics import METRICS, cdnv
+from sklearn_collapse.metrics import METRICS, cdnv, get_scorer
 from sklearn_collapse.metrics._call import Measure, measured
 
 
@@ -122,6 +122,12 @@ def test_unknown_names(name, message):
 def test_what_is_no_metric(metric):
     with pytest.raises(TypeError, match="metric must be a name in METRICS"):
         Measure(metric)
+
+
+@pytest.mark.parametrize("scorer", [get_scorer("neg_vci"), make_scorer(accuracy_score)])
+def test_what_scores_an_estimator(scorer, data):
+    with pytest.raises(TypeError, match="scores an estimator, but features are"):
+        measured(scorer, *data)
 
 
 @pytest.mark.parametrize("function", [lambda: 0.0, min])
