@@ -47,7 +47,8 @@ html_title = "sklearn_collapse"
 html_show_sourcelink = False
 html_theme_options = {
     "navigation_with_keys": False,
-    "secondary_sidebar_items": ["page-toc"],
+    # The tables of metrics need the whole width.
+    "secondary_sidebar_items": {"**": ["page-toc"], "metrics": []},
     "show_prev_next": False,
 }
 html_sidebars = {"metrics": [], "papers": [], "conventions": [], "changelog": []}
@@ -72,14 +73,14 @@ KINDS = ("rotation", "translation", "scale", "invertible", "cloning")
 
 def metrics_table():
     """Lines of the tables of METRICS, one section per family."""
-    lines = []
+    lines, marks = [], [kind[0].upper() for kind in KINDS]
     for family, (title, better) in FAMILIES.items():
         rows = {n: m for n, m in METRICS.items() if m.family == family}
         if not rows:
             continue
         lines += [title, "-" * len(title), "", f'"Better" means {better}.', ""]
         lines += [".. list-table::", "   :header-rows: 1", "   :class: metrics", ""]
-        lines += table_row(["metric", "needs", "range", "better", *KINDS, "source"])
+        lines += table_row(["metric", "needs", "range", "better", *marks, "source"])
         for name, metric in rows.items():
             kept = ["✓" if kind in metric.invariances else "" for kind in KINDS]
             lines += table_row(

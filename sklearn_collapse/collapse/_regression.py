@@ -87,8 +87,8 @@ class RegressionCollapseScorer(MetricsScorer):
     metrics_ : dict of str to float
         Value of each metric. Computed on first access. Metrics that need a head are
         absent if there is none. "nrc3" is nan for a single target.
-    components_ : array of shape (n_components_, d)
-        Principal directions of NRC1, in rows.
+    components_ : array of shape (k, d)
+        Principal directions of NRC1, in rows; k is `n_components_`.
     n_components_ : int
         Number of principal directions.
     target_covariance_ : array of shape (t, t)

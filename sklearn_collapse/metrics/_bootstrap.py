@@ -156,7 +156,11 @@ def bootstrap_interval(
     much larger than d, metrics that depend on the rank or the inverse of a covariance
     (VCI, the Fisher ratio, effective ranks) therefore read resamples as more collapsed
     than the data: ``values`` then lie to one side of ``value``, and neither method
-    gives a valid interval.
+    gives a valid interval. With many more rows than columns a bias remains that
+    "basic" takes away and "percentile" doubles: of 95 % intervals for the participation
+    ratio of 200 nearly isotropic rows in 5 dimensions, about 90 % held the true value
+    with "basic" and 56 % with "percentile". For skewed ratios such as NC1 "percentile"
+    is the better one (92 % against 84 %).
 
     Metrics of nearest neighbours cannot bear repeated rows. For them half of the rows
     of each class is drawn without replacement, as in [2]_. With b of n rows the

@@ -53,6 +53,11 @@ class Measure:
         self.name, self.function, self.facts = _look_up(metric)
         self.options = dict(options or {})
         parameters = _parameters(self.function, self.name)
+        if next(iter(parameters)) == "estimator":
+            raise TypeError(
+                f"{metric!r} scores an estimator, but features are measured here: "
+                f"pass a name in METRICS or a function of (X) or (X, y)."
+            )
         self._target = _name_of_target(parameters)
         self._known = set(parameters)
         self.needs_y = bool(self._target) and _is_required(parameters[self._target])

@@ -145,11 +145,11 @@ def feature_correlation(X, *, sample_weight=None):
 
     Notes
     -----
-    Following [1]_: the mean of |C_ij| / sqrt(C_ii C_jj) over the pairs i != j of the
-    features that vary. Constant features, to the rounding of the input, have no
+    Following [1]_: the mean of ``|C_ij| / sqrt(C_ii C_jj)`` over the pairs i != j of
+    the features that vary. Constant features, to the rounding of the input, have no
     correlation and are left out: counted as 0 they would make dead units look like
-    decorrelated ones. Of n rows, independent features still correlate by about
-    sqrt(2 / (pi n)).
+    decorrelated ones. Of n rows, independent features still correlate by about sqrt(2 /
+    (pi n)).
 
     References
     ----------

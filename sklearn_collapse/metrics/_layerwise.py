@@ -106,10 +106,11 @@ def layerwise(scorer, layers, y=None, *, sample_weight=None, head=None):
 
     Parameters
     ----------
-    scorer : estimator, str or list of str
+    scorer : estimator, str, list or dict
         An estimator with ``metrics_``, of which a clone is fitted to each layer, or
-        names in ``METRICS``. A scorer gathers what its metrics share once, names are
-        measured one by one.
+        names in ``METRICS`` or functions of (X), (X, y) or (X, y, head); a dictionary
+        gives them the names of columns, for one function with several options. A
+        scorer gathers what its metrics share once, the others are measured one by one.
     layers : dict of str to array-like of shape (n, d)
         Features of the same rows; the number of features may differ.
     y : array-like of shape (n,) or (n, t), default=None
@@ -174,7 +175,7 @@ def layerwise(scorer, layers, y=None, *, sample_weight=None, head=None):
 
 
 def _are_names(scorer):
-    if isinstance(scorer, (str, list, tuple)):
+    if isinstance(scorer, (str, list, tuple, Mapping)):
         return True
     if not hasattr(scorer, "fit"):
         raise _no_scorer(scorer)
@@ -189,17 +190,26 @@ def _no_scorer(scorer):
 
 
 def _by_names(names, head):
-    measures = [
-        Measure(name) for name in ([names] if isinstance(names, str) else names)
-    ]
-    lacking = [m.name for m in measures if m.needs_head]
+    if isinstance(names, Mapping):
+        measures = {name: Measure(metric) for name, metric in names.items()}
+    else:
+        found = [
+            Measure(name) for name in ([names] if isinstance(names, str) else names)
+        ]
+        measures = {m.name: m for m in found}
+        if len(measures) < len(found):
+            raise ValueError(
+                f"Some of {[m.name for m in found]} have the same name: pass a "
+                f"dictionary of names and metrics."
+            )
+    lacking = [m.name for m in measures.values() if m.needs_head]
     if head is None and lacking:
         raise ValueError(f"{lacking[0]} compares a head with the data: pass head=.")
 
     def measure(X, y, head, sample_weight):
         return {
-            m.name: m(X, y, head, sample_weight)
-            for m in measures
+            name: m(X, y, head, sample_weight)
+            for name, m in measures.items()
             if head is not None or not m.needs_head
         }
 

@@ -15,6 +15,8 @@ from sklearn_collapse.utils._arrays import as_like, float_dtype, namespace, to_n
 from sklearn_collapse.utils._finite import check_finite
 
 _ALTERNATIVES = ("auto", "greater", "less", "two-sided")
+# Metrics of X and y that do not ask which row has which target.
+_UNPAIRED = ("nrc1", "nrc2", "id_gap")
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +102,7 @@ def null_reference(
         features alone those that are as bad or worse, by ``METRICS``; "two-sided"
         for metrics without a direction.
     random_state : int, RandomState instance or None, default=None
-        Draws the permutations, or the Gaussian rows; a metric that draws itself gets
+        Draws the permutations or the Gaussian rows; a metric that draws itself gets
         one seed for all values.
     n_jobs : int or None, default=None
         Number of joblib workers. The values do not depend on it.
@@ -130,6 +132,12 @@ def null_reference(
     X. Such a cloud is not of full effective rank either, so the value is to be read
     against it: a small p-value says that X is more degenerate than chance makes it.
 
+    NRC1, NRC2 and the ID gap take targets but do not ask which row has which, so that
+    permuting them would change nothing. They are compared with Gaussian rows as well,
+    beside the same targets and head: a small p-value says that such rows would rarely
+    read as collapsed as these. NRC3 compares the head with the covariance of the
+    targets; no features are a reference for it, and it is refused.
+
     Warnings that few rows make any labels look collapsed (`CollapseWarning`) are
     silenced here, since this is the remedy: the variability collapse index of random
     labels is 0.00 at n <= d, 0.48 at n = 2d and 0.95 at n = 20d.
@@ -158,6 +166,12 @@ def null_reference(
             f"alternative must be one of {list(_ALTERNATIVES)}, got {alternative!r}."
         )
     measure = Measure(metric, options)
+    name = None if measure.facts is None else measure.name
+    if name == "nrc3":
+        raise ValueError(
+            "nrc3 compares the head with the covariance of the targets: neither "
+            "permuted targets nor other features change it, so there is no reference."
+        )
     data = measure.data(X, y, sample_weight)
     rng = check_random_state(random_state)
     measure = measure.seeded(rng)
@@ -166,7 +180,7 @@ def null_reference(
     with silenced():
         value = measure(data.X, data.y, head, data.weights)
     task: Callable
-    if data.y is None:
+    if data.y is None or name in _UNPAIRED:
         task = partial(_of_noise, measure, data, head, _spread(data))
     elif is_worth_it(measure, data):
         task = PermutedLabels(measure.name, data)
@@ -196,7 +210,7 @@ def _of_permuted(measure, data, head, seed):
 def _of_noise(measure, data, head, spread, seed):
     noise = np.random.default_rng(seed).normal(0.0, spread, size=data.X.shape)
     dtype = float_dtype(data.X, namespace(data.X))
-    return measure(as_like(noise, data.X, dtype), None, head, data.weights)
+    return measure(as_like(noise, data.X, dtype), data.y, head, data.weights)
 
 
 def _spread(data):

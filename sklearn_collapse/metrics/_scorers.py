@@ -44,7 +44,7 @@ def get_scorer_names():
     return sorted(_scorer_signs())
 
 
-def get_scorer(name):
+def get_scorer(name, **options):
     """Look up a scorer for ``scoring=``, where larger is better.
 
     Parameters
@@ -53,6 +53,10 @@ def get_scorer(name):
         ``"ood_auroc"``, ``"ood_aupr_in"``, ``"ood_aupr_out"``, ``"neg_ood_fpr95_id"``,
         ``"neg_ood_fpr95_ood"``, or the name of a metric in ``METRICS``, with ``neg_``
         before it where lower is better. `get_scorer_names` lists them all.
+    **options
+        Keyword arguments of the metric, such as ``class_weight="balanced"``,
+        ``n_neighbors=10`` or, for one that draws at random, ``random_state=0``. The
+        ``ood_`` scorers have none.
 
     Returns
     -------
@@ -119,8 +123,11 @@ def get_scorer(name):
             f"{name!r} is not the name of a scorer.{hint} get_scorer_names() lists "
             f"all of them."
         )
-    kind = _OODScorer if _metric_name(name) in _OOD_NAMES else _FeatureScorer
-    return kind(name, known[name])
+    if _metric_name(name) not in _OOD_NAMES:
+        return _FeatureScorer(name, known[name], options)
+    if options:
+        raise TypeError(f"{name} has no options, got {next(iter(options))!r}.")
+    return _OODScorer(name, known[name])
 
 
 _OOD_NAMES = {f"ood_{name}": name for name in OOD_METRICS}
@@ -141,7 +148,7 @@ def _metric_name(name):
 
 
 class _Scorer:
-    """A metric with a name and a sign; pickles by them."""
+    """A metric with a name and a sign."""
 
     _measure: Callable[..., float]
 
@@ -227,6 +234,15 @@ class _OODScorer(_Scorer):
 class _FeatureScorer(_Scorer):
     """A metric of what the transformers of an estimator put out."""
 
+    def __init__(self, name, sign, options):
+        super().__init__(name, sign)
+        self.options = options
+        self._metric()  # raises on unknown options
+
+    def __repr__(self):
+        options = "".join(f", {key}={value!r}" for key, value in self.options.items())
+        return f"get_scorer({self.name!r}{options})"
+
     def _measure(self, estimator, X, y, sample_weight):
         measure = self._metric()
         X, last = _features(estimator, X)
@@ -234,10 +250,10 @@ class _FeatureScorer(_Scorer):
         return measure(X, y, head, sample_weight)
 
     def _metric(self):
-        measure = Measure(_metric_name(self.name))
+        measure = Measure(_metric_name(self.name), self.options)
         # The same draws for every candidate.
         options = {"random_state": 0} if measure.draws else {}
-        return Measure(measure.name, options)
+        return Measure(measure.name, options | self.options)
 
     def _accept_sample_weight(self):
         return self._metric().takes_weights

@@ -1,18 +1,15 @@
 """Tests of calling metrics by what their signatures ask for."""
 
-import inspect
-import math
-import warnings
 from functools import partial
 
 import numpy as np
 import oracles
 import pytest
 from fake_metrics import FAKES, add_fakes, gap, slope, spread
-from sklearn.metrics import silhouette_score
+from metric_problems import measure, options_of, random_problem
+from sklearn.metrics import accuracy_score, make_scorer, silhouette_score
 
-from sklearn_collapse import LinearHead
-from sklearn_collapse.metrics import METRICS, CollapseWarning, cdnv
+from sklearn_collapse.metrics import METRICS, cdnv, get_scorer
 from sklearn_collapse.metrics._call import Measure, measured
 
 
@@ -29,25 +26,14 @@ def data(rng):
 
 @pytest.mark.parametrize("name", [*METRICS, *FAKES])
 @pytest.mark.parametrize("form", ["name", "entry", "function"])
-def test_every_metric(name, form, data):
+def test_every_metric(name, form, rng):
     """By name, entry or function: the value of the function called by hand."""
-    X, y = data
     facts = METRICS[name]
-    head = LinearHead(np.eye(3, 4)) if facts.family == "collapse" else np.eye(1, 4)
-    by_hand = [X]
-    parameters = inspect.signature(facts.function).parameters
-    if "y" in parameters:
-        by_hand.append(y)
-    if "head" in facts.needs:
-        by_hand.append(head)
+    X, y, head = problem = random_problem(facts, rng)
     metric = {"name": name, "entry": facts, "function": facts.function}[form]
-    options = {"random_state": 0} if "random_state" in parameters else {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CollapseWarning)
-        found = measured(metric, X, y, head, **options)
-        truth = facts.function(*by_hand, **options)
+    found = measured(metric, X, y, head, **options_of(facts))
     assert type(found) is float
-    assert found == truth or (math.isnan(found) and math.isnan(truth))
+    assert found == measure(facts, problem)
     assert Measure(metric).facts is facts
 
 
@@ -136,6 +122,12 @@ def test_unknown_names(name, message):
 def test_what_is_no_metric(metric):
     with pytest.raises(TypeError, match="metric must be a name in METRICS"):
         Measure(metric)
+
+
+@pytest.mark.parametrize("scorer", [get_scorer("neg_vci"), make_scorer(accuracy_score)])
+def test_what_scores_an_estimator(scorer, data):
+    with pytest.raises(TypeError, match="scores an estimator, but features are"):
+        measured(scorer, *data)
 
 
 @pytest.mark.parametrize("function", [lambda: 0.0, min])

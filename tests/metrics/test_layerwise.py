@@ -1,11 +1,12 @@
 """Tests of tables over layers."""
 
 import sys
+from functools import partial
 
 import numpy as np
 import oracles
 import pytest
-from fake_metrics import add_fakes, misfit
+from fake_metrics import add_fakes, misfit, spread
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression
 
@@ -58,6 +59,19 @@ def test_names(layers):
         assert table[name]["cdnv"] == pytest.approx(oracles.cdnv(X, Y))
         assert table[name]["gap"] == METRICS["gap"].function(X)
     assert list(layerwise("spread", layers)["third"]) == ["spread"]
+
+
+def test_functions_with_options(layers):
+    """One function twice, under names of the caller's."""
+    powers = {"square": spread, "cube": partial(spread, power=3), "cdnv": "cdnv"}
+    table = layerwise(powers, layers, Y)
+    for name, X in layers.items():
+        assert table[name]["square"] == spread(X)
+        assert table[name]["cube"] == spread(X, power=3)
+        assert table[name]["cdnv"] == layerwise("cdnv", layers, Y)[name]["cdnv"]
+    assert layerwise([spread], layers)["first"] == {"spread": spread(layers["first"])}
+    with pytest.raises(ValueError, match="same name: pass a dictionary"):
+        layerwise([spread, partial(spread, power=3)], layers)
 
 
 def test_weights(layers):

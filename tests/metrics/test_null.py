@@ -180,6 +180,33 @@ def test_targets_are_permuted_by_rows():
     assert_summary(found, misfit(X, y, head), null, 0)
 
 
+@pytest.mark.parametrize("name", ["nrc1", "nrc2", "id_gap"])
+def test_targets_that_are_not_paired_with_rows(name):
+    """Permuted targets would change nothing: Gaussian rows, the same targets."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(50, 6)) * [5, 4, 1, 1, 1, 1] + 1
+    y = X[:, :2] + 0.1 * rng.normal(size=(50, 2))
+    head = {"head": np.eye(2, 6)} if name == "nrc2" else {}
+    metric = METRICS[name]
+    scale = math.sqrt(np.mean(np.var(X, axis=0)))
+    draws = name == "id_gap"  # and so is given a seed first
+    null = [
+        metric.function(np.random.default_rng(s).normal(0, scale, X.shape), y, **head)
+        for s in seeds_of(0, 20, skip=draws)
+    ]
+    found = null_reference(metric, X, y, n_permutations=20, random_state=0, **head)
+    assert found.alternative == ("two-sided" if draws else "less")
+    assert draws or found.p_value == 1 / 21
+    np.testing.assert_allclose(found.values, null, rtol=1e-8)
+    assert found.std > 0
+
+
+def test_no_reference_for_head_and_targets():
+    X, _ = made()
+    with pytest.raises(ValueError, match="nrc3 compares the head with the covariance"):
+        null_reference("nrc3", X, X[:, :2], head=np.eye(2, 4))
+
+
 def test_heads():
     """A fixed head stays, another one is fitted to the permuted labels."""
     X, y = made()

@@ -113,6 +113,8 @@ def test_names_are_strings(name):
 def test_repr_and_pickle(name):
     scorer = get_scorer(name)
     assert repr(scorer) == f"get_scorer({name!r})"
+    if name == "mst_dimension":
+        scorer = get_scorer(name, random_state=0)
     copy = pickle.loads(pickle.dumps(scorer))
     X, y = made()
     if "ood" in name:
@@ -125,6 +127,44 @@ def test_repr_and_pickle(name):
     value = scorer(estimator, X, y)
     assert type(value) is float
     assert value == copy(estimator, X, y) == scorer(estimator, X, y)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("neg_vci", {"class_weight": "balanced"}),
+        ("lid", {"n_neighbors": 5}),
+        ("mst_dimension", {"random_state": 3}),
+    ],
+)
+def test_options(name, options):
+    X, y = made(100)
+    X, y = X[5:], y[5:]  # classes of unequal size
+    scorer = get_scorer(name, **options)
+    metric = METRICS[name.removeprefix("neg_")]
+    arguments = (X, y) if metric.family == "collapse" else (X,)
+    expected = metric.function(*arguments, **options)
+    sign = -1 if name.startswith("neg_") else 1
+    estimator = MahalanobisDetector()
+    assert scorer(estimator, X, y) == sign * expected
+    copy = pickle.loads(pickle.dumps(scorer))
+    assert copy(estimator, X, y) == sign * expected
+    assert get_scorer(name)(estimator, X, y) != sign * expected
+    key, value = next(iter(options.items()))
+    assert repr(scorer) == f"get_scorer({name!r}, {key}={value!r})"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("neg_vci", {"class_weigth": "balanced"}, "vci has no option 'class_weigth'"),
+        ("neg_vci", {"sample_weight": [1.0]}, "vci has no option 'sample_weight'"),
+        ("ood_auroc", {"random_state": 0}, "ood_auroc has no options"),
+    ],
+)
+def test_unknown_options(name, options, message):
+    with pytest.raises(TypeError, match=message):
+        get_scorer(name, **options)
 
 
 # -- classes left out ------------------------------------------------------------
