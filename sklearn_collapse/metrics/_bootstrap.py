@@ -69,7 +69,8 @@ class BootstrapDifference(BootstrapInterval):
     value_a, value_b : float
         The two values.
     opposite_share : float
-        Share of resampled differences that are zero or have the other sign.
+        Share of resampled differences, reflected at the value by the method "basic",
+        that are zero or have the other sign.
 
     See Also
     --------
@@ -98,7 +99,7 @@ def bootstrap_interval(
     sample_weight=None,
     n_resamples=200,
     confidence_level=0.95,
-    method="percentile",
+    method="basic",
     random_state=None,
     n_jobs=None,
     **options,
@@ -124,9 +125,9 @@ def bootstrap_interval(
         Number of resamples.
     confidence_level : float, default=0.95
         Share of intervals that are to hold the true value.
-    method : {"percentile", "basic"}, default="percentile"
-        Quantiles of the resampled values, or those reflected at the value. "basic"
-        corrects the bias that resampling shows.
+    method : {"basic", "percentile"}, default="basic"
+        "percentile" takes the quantiles of the resampled values, "basic" reflects them
+        at the value, which takes away the bias that resampling shows.
     random_state : int, RandomState instance or None, default=None
         Draws the rows; a metric that draws itself gets one seed for all values.
     n_jobs : int or None, default=None
@@ -157,10 +158,11 @@ def bootstrap_interval(
     (VCI, the Fisher ratio, effective ranks) therefore read resamples as more collapsed
     than the data: ``values`` then lie to one side of ``value``, and neither method
     gives a valid interval. With many more rows than columns a bias remains that
-    "basic" takes away and "percentile" doubles: of 95 % intervals for the participation
-    ratio of 200 nearly isotropic rows in 5 dimensions, about 90 % held the true value
-    with "basic" and 56 % with "percentile". For skewed ratios such as NC1 "percentile"
-    is the better one (92 % against 84 %).
+    "basic" takes away and "percentile" doubles. Of 150 intervals at 95 %, each from 200
+    rows, this many held the true value with "basic" and "percentile": participation
+    ratio of nearly isotropic rows in 5 dimensions 96 % and 0 %, VCI of 4 classes in 6
+    dimensions 94 % and 80 %, NC1 as a ratio of traces 94 % and 83 %, CDNV 91 % and
+    86 %, NC1 with the pseudo-inverse 87 % and 91 %.
 
     Metrics of nearest neighbours cannot bear repeated rows. For them half of the rows
     of each class is drawn without replacement, as in [2]_. With b of n rows the
@@ -211,7 +213,7 @@ def bootstrap_difference(
     sample_weight=None,
     n_resamples=200,
     confidence_level=0.95,
-    method="percentile",
+    method="basic",
     random_state=None,
     n_jobs=None,
     **options,
@@ -236,7 +238,7 @@ def bootstrap_difference(
         Number of resamples.
     confidence_level : float, default=0.95
         Share of intervals that are to hold the true difference.
-    method : {"percentile", "basic"}, default="percentile"
+    method : {"basic", "percentile"}, default="basic"
         As in `bootstrap_interval`.
     random_state : int, RandomState instance or None, default=None
         Draws the rows, the same for both.
@@ -260,8 +262,8 @@ def bootstrap_difference(
     Both are measured on the same resampled rows, so what they have in common cancels:
     the interval is narrower than two separate ones let expect. The interval of the
     difference leaves out zero where the two differ. ``opposite_share`` is the share of
-    resampled differences that are zero or of the other sign; twice that share is
-    roughly a two-sided p-value.
+    resampled differences, reflected with "basic", that are zero or of the other sign;
+    twice that share is roughly a two-sided p-value.
 
     References
     ----------
@@ -301,7 +303,8 @@ def bootstrap_difference(
     value = value_b - value_a
     values = resample.scaled(value, both[:, 1] - both[:, 0])
     low, high = _ends(value, values, confidence_level, method)
-    opposite = float(np.mean(values * np.sign(value) <= 0))
+    shown = _shown(value, values, method)
+    opposite = float(np.mean(shown * np.sign(value) <= 0))
     return BootstrapDifference(
         value, low, high, _spread(values), values, value_a, value_b, opposite
     )
@@ -377,10 +380,14 @@ def _ends(value, values, confidence_level, method):
     if np.isnan(values).any():
         return np.nan, np.nan
     with np.errstate(invalid="ignore"):  # infinite values
-        low, high = np.quantile(values, [tail, 1 - tail]).tolist()
-    if method == "basic":
-        low, high = 2 * value - high, 2 * value - low
+        shown = _shown(value, values, method)
+        low, high = np.quantile(shown, [tail, 1 - tail]).tolist()
     return low, high
+
+
+def _shown(value, values, method):
+    """Values whose quantiles are the ends of the interval."""
+    return 2 * value - values if method == "basic" else values
 
 
 def _spread(values):

@@ -104,7 +104,7 @@ class Measure:
 
     def seeded(self, rng):
         """Return the same with a seed, if it draws at random."""
-        if not self.draws:
+        if not self.draws or "random_state" in self.options:
             return self
         twin = copy(self)
         twin.options = self.options | {"random_state": int(rng.randint(2**31 - 1))}

@@ -3,10 +3,12 @@
 import inspect
 from collections.abc import Mapping
 
+import numpy as np
 from sklearn.base import clone
 from sklearn.utils.validation import has_fit_parameter
 
 from sklearn_collapse.metrics._call import Measure
+from sklearn_collapse.metrics._registry import METRICS
 
 
 class LayerTable(Mapping):
@@ -165,7 +167,8 @@ def layerwise(scorer, layers, y=None, *, sample_weight=None, head=None):
         raise ValueError(
             f"head names the layer {unknown[0]!r}, but the layers are {list(layers)}."
         )
-    measure = _by_names(scorer, head) if _are_names(scorer) else _by_estimator(scorer)
+    by_names = _are_names(scorer)
+    measure = _by_names(scorer, head) if by_names else _by_estimator(scorer, head)
     return LayerTable(
         {
             name: measure(X, y, heads.get(name), sample_weight)
@@ -192,6 +195,8 @@ def _no_scorer(scorer):
 def _by_names(names, head):
     if isinstance(names, Mapping):
         measures = {name: Measure(metric) for name, metric in names.items()}
+    elif not names:
+        raise ValueError("scorer names no metric: pass at least one.")
     else:
         found = [
             Measure(name) for name in ([names] if isinstance(names, str) else names)
@@ -207,8 +212,9 @@ def _by_names(names, head):
         raise ValueError(f"{lacking[0]} compares a head with the data: pass head=.")
 
     def measure(X, y, head, sample_weight):
+        # Metrics that draw do so alike in all layers.
         return {
-            name: m(X, y, head, sample_weight)
+            name: m.seeded(np.random.RandomState(0))(X, y, head, sample_weight)
             for name, m in measures.items()
             if head is not None or not m.needs_head
         }
@@ -216,11 +222,21 @@ def _by_names(names, head):
     return measure
 
 
-def _by_estimator(scorer):
+def _by_estimator(scorer, heads):
+    parameters = scorer.get_params(deep=False)
+    if heads is not None and "head" not in parameters:
+        raise ValueError(
+            f"{type(scorer).__name__} has no parameter head: leave out head=."
+        )
+    chosen = parameters.get("metrics")
+
     def measure(X, y, head, sample_weight):
         fitted = clone(scorer)
         if head is not None:
             fitted.set_params(head=head)
+        elif heads is not None and isinstance(chosen, (list, tuple)):
+            without = [n for n in chosen if "head" not in METRICS[n].needs]
+            fitted.set_params(metrics=without)
         weights = {}
         if sample_weight is not None:
             if not has_fit_parameter(fitted, "sample_weight"):

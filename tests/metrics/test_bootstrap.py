@@ -63,10 +63,12 @@ def drawn_halves(y, seed):
     return np.sort(rows)
 
 
-def assert_percentile(found, value, values, level=0.95):
+def assert_interval(found, value, values, level=0.95):
+    """Resampled values, and the interval of those reflected at the value."""
     assert found.value == pytest.approx(value)
     np.testing.assert_allclose(found.values, values, rtol=1e-8)
-    low, high = np.percentile(values, [50 * (1 - level), 50 * (1 + level)])
+    reflected = [2 * value - v for v in values]
+    low, high = np.percentile(reflected, [50 * (1 - level), 50 * (1 + level)])
     assert (found.low, found.high) == pytest.approx((low, high))
     mean = sum(values) / len(values)
     deviation = math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
@@ -92,7 +94,7 @@ def test_rows_are_repeated_within_classes(library, name):
         n_resamples=25,
         random_state=0,
     )
-    assert_percentile(found, oracle(X, y), values)
+    assert_interval(found, oracle(X, y), values)
 
 
 def test_labels_of_any_kind():
@@ -104,12 +106,14 @@ def test_labels_of_any_kind():
     np.testing.assert_allclose(found.values, expected.values)
 
 
-def test_basic_interval_and_level():
+def test_percentile_interval_and_level():
     X, y = made()
     options = {"n_resamples": 40, "random_state": 0, "confidence_level": 0.8}
-    percentile = bootstrap_interval("cdnv", X, y, **options)
-    assert_percentile(percentile, oracles.cdnv(X, y), percentile.values, 0.8)
-    basic = bootstrap_interval("cdnv", X, y, method="basic", **options)
+    basic = bootstrap_interval("cdnv", X, y, **options)
+    assert_interval(basic, oracles.cdnv(X, y), basic.values, 0.8)
+    percentile = bootstrap_interval("cdnv", X, y, method="percentile", **options)
+    ends = np.percentile(percentile.values, [10, 90])
+    assert (percentile.low, percentile.high) == pytest.approx(tuple(ends))
     assert basic.low == pytest.approx(2 * basic.value - percentile.high)
     assert basic.high == pytest.approx(2 * basic.value - percentile.low)
 
@@ -128,7 +132,7 @@ def test_weights_are_drawn_with_their_rows():
     found = bootstrap_interval(
         "cdnv", X, y, sample_weight=weights, n_resamples=10, random_state=0
     )
-    assert_percentile(found, value, values)
+    assert_interval(found, value, values)
 
 
 @pytest.mark.parametrize("name", ["spread", "slope", "misfit"])
@@ -150,7 +154,7 @@ def test_without_classes(name):
         n_resamples=10,
         random_state=0,
     )
-    assert_percentile(found, oracle(np.arange(len(y))), values)
+    assert_interval(found, oracle(np.arange(len(y))), values)
 
 
 def test_functions_that_take_no_weights():
@@ -172,7 +176,7 @@ def test_heads():
     values = [oracles.nc3_self_duality(X[r], y[r], head.coef) for r in rows]
     options = {"n_resamples": 6, "random_state": 0}
     found = bootstrap_interval("nc3_self_duality", X, y, head=head, **options)
-    assert_percentile(found, oracles.nc3_self_duality(X, y, head.coef), values)
+    assert_interval(found, oracles.nc3_self_duality(X, y, head.coef), values)
     tight = {"tol": 1e-10, "max_iter": 1000}
     values = [
         oracles.nc3_self_duality(
@@ -219,7 +223,7 @@ def test_neighbors_see_no_row_twice(name):
     value = oracle(np.arange(n))
     values = value + math.sqrt(b / (n - b)) * (raw - raw.mean())
     found = bootstrap_interval(name, X, y, n_resamples=15, random_state=0)
-    assert_percentile(found, value, values)
+    assert_interval(found, value, values)
 
 
 def test_halves_of_very_few_rows():
@@ -256,10 +260,14 @@ def test_difference_is_paired():
     a, b = oracles.cdnv(X, y), oracles.cdnv(other, y)
     found = bootstrap_difference("cdnv", X, other, y, n_resamples=20, random_state=0)
     assert isinstance(found, BootstrapInterval)
-    assert_percentile(found, b - a, values)
+    assert_interval(found, b - a, values)
     assert (found.value_a, found.value_b) == pytest.approx((a, b))
-    opposite = sum(np.sign(v) != np.sign(b - a) for v in values)
+    opposite = sum(np.sign(2 * (b - a) - v) != np.sign(b - a) for v in values)
     assert found.opposite_share == opposite / 20
+    options = {"n_resamples": 20, "random_state": 0, "method": "percentile"}
+    plain = bootstrap_difference("cdnv", X, other, y, **options)
+    opposite = sum(np.sign(v) != np.sign(b - a) for v in values)
+    assert plain.opposite_share == opposite / 20
     back = bootstrap_difference("cdnv", other, X, y, n_resamples=20, random_state=0)
     np.testing.assert_allclose(back.values, -found.values)
     assert back.opposite_share == found.opposite_share

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression
 
 from sklearn_collapse import LinearHead
-from sklearn_collapse.collapse import NeuralCollapseScorer
+from sklearn_collapse.collapse import DimensionalCollapseScorer, NeuralCollapseScorer
 from sklearn_collapse.metrics import METRICS, LayerTable, layerwise
 
 
@@ -107,7 +107,9 @@ def test_one_head_for_all(layers):
     table = layerwise(NeuralCollapseScorer(), layers, Y, head=head)
     names = layerwise(["nc4_agreement"], layers, Y, head=head)
     for name in layers:
-        assert table[name]["nc4_agreement"] == names[name]["nc4_agreement"]
+        assert table[name]["nc4_agreement"] == pytest.approx(
+            names[name]["nc4_agreement"]
+        )
     assert not hasattr(head, "coef_")
     X = layers["first"]
     found = layerwise(["misfit"], {"only": X}, X[:, :1], head=np.eye(1, 4))
@@ -192,3 +194,24 @@ def test_errors(layers):
         layerwise(["vcl"], layers, Y)
     with pytest.raises(ValueError, match="vci needs class labels"):
         layerwise(["vci"], layers)
+
+
+def test_layers_without_a_head_lack_its_metrics(layers):
+    head = LinearHead(np.eye(3, 4))
+    scorer = NeuralCollapseScorer(metrics=["vci", "nc3_product"])
+    table = layerwise(scorer, layers, Y, head={"first": head})
+    assert list(table["first"]) == ["vci", "nc3_product"]
+    assert list(table["second"]) == list(table["third"]) == ["vci"]
+
+
+def test_metrics_that_draw_are_the_same_for_equal_layers(layers):
+    X = layers["first"]
+    table = layerwise(["mst_dimension"], {"one": X, "two": X.copy()})
+    assert table["one"] == table["two"]
+
+
+def test_what_cannot_be_measured(layers):
+    with pytest.raises(ValueError, match="has no parameter head"):
+        layerwise(DimensionalCollapseScorer(), layers, head=LinearHead(np.eye(3, 4)))
+    with pytest.raises(ValueError, match="names no metric"):
+        layerwise([], layers)
