@@ -5,8 +5,8 @@ from numbers import Integral
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_collapse._base import RowsEstimator, unchanged_on_error
+from sklearn_collapse.metrics._local_dimension import local_dimensions
 from sklearn_collapse.metrics._neighborhood import Neighborhood, warn_undefined
-from sklearn_collapse.metrics._neighbors import local_dimensions
 from sklearn_collapse.metrics._registry import METRICS, NEIGHBOR_METRICS
 from sklearn_collapse.utils._arrays import (
     Rows,

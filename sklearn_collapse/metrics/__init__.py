@@ -34,6 +34,7 @@ from sklearn_collapse.metrics._latents import (
     posterior_collapse,
 )
 from sklearn_collapse.metrics._layerwise import LayerTable, layerwise
+from sklearn_collapse.metrics._local_dimension import lid, two_nn
 from sklearn_collapse.metrics._means import (
     gnc2_uniformity,
     gof_off_diagonal,
@@ -44,10 +45,8 @@ from sklearn_collapse.metrics._means import (
 )
 from sklearn_collapse.metrics._metric import Metric
 from sklearn_collapse.metrics._neighbors import (
-    lid,
     nearest_neighbor_entropy,
     thornton_index,
-    two_nn,
     uniformity,
 )
 from sklearn_collapse.metrics._null import NullReference, null_reference

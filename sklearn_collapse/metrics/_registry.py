@@ -8,6 +8,7 @@ from sklearn_collapse.metrics import (
     _directions,
     _duality,
     _isotropy,
+    _local_dimension,
     _means,
     _neighbors,
     _ranks,
@@ -25,7 +26,7 @@ _MODULES = [
     for module in (
         *(_within, _separation, _coding_rate, _means, _duality, _regression),
         *(_ranks, _relative_ranks, _isotropy, _directions, _decorrelation),
-        *(_neighbors, _trees),
+        *(_local_dimension, _neighbors, _trees),
     )
 ]
 
@@ -86,8 +87,8 @@ SPECTRUM_METRICS = {
 
 # As functions of a Neighborhood (and, for lid, of the number of neighbours).
 NEIGHBOR_METRICS: dict[str, Callable[..., float]] = {
-    "lid": _neighbors._lid,
-    "two_nn": _neighbors._two_nn,
+    "lid": _local_dimension._lid,
+    "two_nn": _local_dimension._two_nn,
     "uniformity": _neighbors._uniformity,
     "nearest_neighbor_entropy": _neighbors._nearest_neighbor_entropy,
     "thornton_index": _neighbors._thornton_index,

@@ -26,7 +26,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_collapse import ClassMoments, LinearHead
-from sklearn_collapse.collapse import NeuralCollapseScorer, _neural_collapse
+from sklearn_collapse.collapse import NeuralCollapseScorer, _class_metrics
 from sklearn_collapse.metrics import METRICS, CollapseWarning
 
 NAMES = [name for name, metric in METRICS.items() if metric.family == "collapse"]
@@ -397,7 +397,7 @@ def test_head_that_has_to_be_fitted_needs_rows():
 @pytest.fixture
 def few_scatters(monkeypatch):
     """Let no scatter of a single class be kept."""
-    monkeypatch.setattr(_neural_collapse, "_MAX_SCATTER", 0)
+    monkeypatch.setattr(_class_metrics, "_MAX_SCATTER", 0)
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -410,7 +410,7 @@ def test_reweighted_rows_give_the_same(library, head, monkeypatch):
     reweighted = clone(kept)
     rows = library.asarray(X)
     kept.fit(rows, y, weights)
-    monkeypatch.setattr(_neural_collapse, "_MAX_SCATTER", 0)
+    monkeypatch.setattr(_class_metrics, "_MAX_SCATTER", 0)
     reweighted.fit(rows, y, weights)
     assert_same_metrics(reweighted.metrics_, kept.metrics_)
     new = library.asarray(X + 0.5)

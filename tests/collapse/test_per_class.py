@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sklearn_collapse import ClassMoments, LinearHead
-from sklearn_collapse.collapse import NeuralCollapseScorer, _neural_collapse
+from sklearn_collapse.collapse import NeuralCollapseScorer, _class_metrics
 from sklearn_collapse.metrics import CollapseWarning, _per_class, cdnv
 
 WEIGHTINGS = [None, "balanced"]
@@ -237,7 +237,7 @@ def test_any_way_of_fitting(library, class_weight):
 def test_too_many_class_scatters_are_not_kept(monkeypatch):
     X, y = make_rows()
     truth = oracles.coding_rate_reduction(X, y)
-    monkeypatch.setattr(_neural_collapse, "_MAX_SCATTER", 0)
+    monkeypatch.setattr(_class_metrics, "_MAX_SCATTER", 0)
     scorer = NeuralCollapseScorer("coding_rate_reduction").fit(X, y)
     assert not scorer.unit_moments_.class_scatter
     assert scorer.metrics_["coding_rate_reduction"] == pytest.approx(truth)
@@ -265,7 +265,7 @@ def test_another_class_weight_after_fit():
 
 def test_another_class_weight_after_fit_needs_what_was_not_kept(monkeypatch):
     X, y = make_rows()
-    monkeypatch.setattr(_neural_collapse, "_MAX_SCATTER", 0)
+    monkeypatch.setattr(_class_metrics, "_MAX_SCATTER", 0)
     options = {"metrics": ["coding_rate_reduction"], "per_class": True}
     scorer = NeuralCollapseScorer(**options).fit(X, y)
     scorer.set_params(class_weight="balanced")

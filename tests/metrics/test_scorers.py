@@ -490,9 +490,9 @@ def test_heads(name, case):
 
 @pytest.mark.parametrize("limit", [2**25, 0])  # class scatters, or reweighted rows
 def test_balanced_lda_head(monkeypatch, limit):
-    from sklearn_collapse.collapse import _neural_collapse
+    from sklearn_collapse.collapse import _class_metrics
 
-    monkeypatch.setattr(_neural_collapse, "_MAX_SCATTER", limit)
+    monkeypatch.setattr(_class_metrics, "_MAX_SCATTER", limit)
     X, y = made()
     kept = np.flatnonzero((y > 0) | (np.arange(len(y)) % 3 == 0))
     X, y = X[kept], y[kept]
