@@ -72,7 +72,8 @@ class RegressionCollapseScorer(TargetMetricsScorer):
     ----------
     metrics_ : dict of str to float
         Value of each metric. Computed on first access. Metrics that need a head are
-        absent if there is none. "nrc3" is nan for a single target.
+        absent if there is none. "nrc3" is absent for a single target, of which any
+        head has the form that it asks for, and nan if it was named.
     components_ : array of shape (k, d)
         Principal directions of NRC1, in rows; k is `n_components_`.
     n_components_ : int

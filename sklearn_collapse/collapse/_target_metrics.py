@@ -49,6 +49,13 @@ class TargetMetricsScorer(MetricsScorer):
             return self._row_values[self._key(name)]
         return moments_residual(self.unit_moments_, self._basis(name), name)
 
+    def _measure(self):
+        values = super()._measure()
+        # Of a single target, any head has the form that NRC3 asks for.
+        if not self._chosen and "nrc3" in values and self.n_targets_ == 1:
+            del values["nrc3"]
+        return values
+
     def _had(self):
         had = super()._had() | {"neighbors"}
         if hasattr(self, "target_moments_"):

@@ -134,7 +134,9 @@ def test_n_components():
 def test_one_target():
     X, Y, W = made(t=1)
     scorer = RegressionCollapseScorer(head=W[0]).fit(X, Y[:, 0])
-    assert math.isnan(scorer.metrics_["nrc3"])
+    assert set(scorer.metrics_) == {"nrc1", "nrc2"}
+    named = RegressionCollapseScorer(head=W, metrics=["nrc3"]).fit(X, Y)
+    assert math.isnan(named.metrics_["nrc3"])
     assert math.isnan(scorer.gamma_)
     assert scorer.n_targets_ == 1
     assert scorer.head_.shape == (1, 6)
