@@ -587,12 +587,11 @@ def test_one_row_per_class(n_classes):
     assert ncm_accuracy(X, y) == 1
 
 
-@pytest.mark.parametrize("name", NEED_NO_HEAD)
+# The number of columns is in the definition of the one that is left out.
+@pytest.mark.parametrize("name", sorted({*NEED_NO_HEAD} - {"coding_rate_reduction"}))
 def test_constant_and_duplicated_columns(name):
     """A constant column adds nothing; a duplicate only what a scaled feature would."""
     X, y = make_rows(COUNTS["imbalanced-3"])
-    if name == "coding_rate_reduction":
-        pytest.skip("the number of columns is in its definition")
     constant = np.column_stack([X, np.zeros(len(X))])
     assert_allclose(measure(name, constant, y), measure(name, X, y), rtol=1e-9)
     # Some are about the origin.

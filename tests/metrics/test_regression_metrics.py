@@ -274,7 +274,7 @@ def test_weights_with_centring():
 @pytest.mark.parametrize("dtype", ["f", "e", int])
 def test_dtypes(library, dtype):
     if dtype == "e" and library.name == "array_api_strict":
-        pytest.skip("has no float16")
+        dtype = "f"  # the standard has no float16
     X, Y, W = (np.asarray(10 * a).astype(dtype) for a in made())
     for name in NAMES:
         found = measure(name, *map(library.asarray, (X, Y, W)))
@@ -541,9 +541,9 @@ def test_targets_refused(y, error, text):
         (np.zeros(7), "inconsistent"),
     ],
 )
-def test_foreign_targets_refused(library, y, text):
-    if library.name == "numpy":
-        pytest.skip("goes through scikit-learn")
+def test_bad_targets_are_refused(library, y, text):
+    # NumPy's go through scikit-learn, which has texts of its own.
+    text = "" if library.name == "numpy" else text
     with pytest.raises(ValueError, match=text):
         nrc1(library.asarray(made()[0]), library.asarray(y))
 
