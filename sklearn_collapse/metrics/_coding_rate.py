@@ -126,7 +126,7 @@ def rate_reduction(X, codes, weights, shares, epsilon=EPSILON, device="auto"):
         else:
             rates = _rates_of_many(X, runs, weights, epsilon, device)
         within += float(shares[group] @ rates)
-    return rate - within
+    return max(rate - within, 0.0)  # of one class, rounding is all there is
 
 
 def rate_reduction_of_moments(moments, class_weight=None, epsilon=EPSILON):
@@ -143,7 +143,7 @@ def rate_reduction_of_moments(moments, class_weight=None, epsilon=EPSILON):
         share = as_like(shares[here], means)
         rate -= float(xp.sum(share * _rates(moment, epsilon)))
         second += xp.sum(share[:, None, None] * moment, axis=0)
-    return rate + float(_rates(second[None, ...], epsilon)[0])
+    return max(rate + float(_rates(second[None, ...], epsilon)[0]), 0.0)
 
 
 def _class_moments(moments, here):
