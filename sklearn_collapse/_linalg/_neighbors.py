@@ -198,7 +198,8 @@ class Search:
         xp, points = self.rows.xp, self.points
         whole, _, _ = self._reference(dtype)
         dtype = getattr(xp, np.dtype(dtype).name)
-        halves = xp.vecdot(whole, whole) / 2
+        # One product gives ||y||^2 / 2 - x.y: rows (x, 1) with rows (-y, ||y||^2 / 2).
+        turned = xp.concat([-whole, xp.vecdot(whole, whole)[:, None] / 2], axis=1)
         theirs: Any = None
         mine: Any = None
         if labels is not None:
@@ -213,10 +214,10 @@ class Search:
 
         def propose(block, here):
             block = xp.astype(points.framed(block, xp), dtype)
+            rows = xp.concat([block, xp.ones_like(block[:, :1])], axis=1)
             best: Any = None
             for there in slices(len(points), _COLUMNS):
-                part = xp.matmul(block, xp.matrix_transpose(whole[there, :]))
-                part = halves[there] - part
+                part = xp.matmul(rows, xp.matrix_transpose(turned[there, :]))
                 if labels is not None:
                     same = mine[here][:, None] == theirs[there][None, :]
                     part = xp.where(same, xp.full_like(part, math.inf), part)
@@ -270,15 +271,18 @@ class Search:
         # Where squares stay numbers, the unit can wait for them.
         late = points.unit if 1e-100 < points.unit < 1e100 else 1.0
 
-        def wide(X, positions):
-            rows = xp.astype(take_rows(X, positions), xp.float64)
-            return rows if late == points.unit else points.unit * rows
+        def take(X, positions):
+            rows = take_rows(X, positions)
+            if late == points.unit and xp.isdtype(rows.dtype, "real floating"):
+                return rows
+            return points.unit / late * xp.astype(rows, xp.float64)
 
         for columns in slices(k, max(1, _DIFFERENCES // d)):
             some = index[:, columns]
             for here in slices(n, max(1, _DIFFERENCES // (some.shape[1] * d))):
                 shape = some[here].shape
-                near = xp.reshape(wide(points.rows, some[here].ravel()), (*shape, d))
-                near = near - wide(self.queries, which[here])[:, None, :]
+                near = xp.reshape(take(points.rows, some[here].ravel()), (*shape, d))
+                row = xp.astype(take(self.queries, which[here]), xp.float64)
+                near = near - row[:, None, :]
                 out[here, columns] = to_numpy(xp.vecdot(near, near))
         return out * late**2

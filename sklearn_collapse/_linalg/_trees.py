@@ -5,7 +5,6 @@ They are the heights of single linkage and the lifetimes of the components in
 """
 
 import numpy as np
-from scipy.cluster.hierarchy import linkage
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 from scipy.spatial.distance import pdist
@@ -38,6 +37,9 @@ def tree_lengths(points, *, device="auto"):
     if len(points) == 1:
         return zeros
     if len(points) <= _DENSE:
+        # Here, since few programs ask for trees, and this takes a while to load.
+        from scipy.cluster.hierarchy import linkage
+
         rows = points.unit * to_numpy(points.rows).astype(np.float64)
         lengths = linkage(pdist(rows), method="single")[:, 2]
     else:

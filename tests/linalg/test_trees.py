@@ -54,7 +54,7 @@ def test_prim(library, kind, dense, rng, monkeypatch):
 def test_single_linkage_heights(rng, monkeypatch):
     """Without a matrix of all distances, as soon as that would be large."""
     X = rng.normal(size=(2500, 4))
-    monkeypatch.setattr(_trees, "linkage", None)
+    monkeypatch.setattr(_trees, "pdist", None)
     lengths = tree_lengths(Points(X))
     np.testing.assert_allclose(lengths, linkage(X, "single")[:, 2], rtol=1e-9)
 
