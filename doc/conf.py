@@ -6,6 +6,7 @@ from pathlib import Path
 
 import sklearn_collapse
 from sklearn_collapse.metrics import METRICS
+from sklearn_collapse.metrics._metric import INVARIANCES
 
 project = "sklearn_collapse"
 copyright = "2026, sklearn_collapse developers"
@@ -68,12 +69,11 @@ FAMILIES = {
     "dimensional": ("Features alone", "less degenerate"),
     "neighbors": ("Nearest neighbours", "less degenerate or better separated"),
 }
-KINDS = ("rotation", "translation", "scale", "invertible", "cloning")
 
 
 def metrics_table():
     """Lines of the tables of METRICS, one section per family."""
-    lines, marks = [], [kind[0].upper() for kind in KINDS]
+    lines, marks = [], [kind[0].upper() for kind in INVARIANCES]
     for family, (title, better) in FAMILIES.items():
         rows = {n: m for n, m in METRICS.items() if m.family == family}
         if not rows:
@@ -82,7 +82,7 @@ def metrics_table():
         lines += [".. list-table::", "   :header-rows: 1", "   :class: metrics", ""]
         lines += table_row(["metric", "needs", "range", "better", *marks, "source"])
         for name, metric in rows.items():
-            kept = ["✓" if kind in metric.invariances else "" for kind in KINDS]
+            kept = ["✓" if kind in metric.invariances else "" for kind in INVARIANCES]
             lines += table_row(
                 [
                     f":func:`~sklearn_collapse.metrics.{name}`",

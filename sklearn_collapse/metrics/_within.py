@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from sklearn_collapse._linalg._frames import Tile, distance_tiles, without_diagonal
+from sklearn_collapse._linalg._frames import distance_tiles, without_diagonal
 from sklearn_collapse.metrics._geometry import geometry_of
 from sklearn_collapse.metrics._metric import RIGID, metric
 from sklearn_collapse.utils._arrays import device_of
@@ -323,12 +323,13 @@ def _cdnv(geometry, reduction="mean", power=2):
     largest, sums, grid = 0.0, xp.zeros_like(variances), None
     if reduction == "grid":
         grid = xp.full((c, c), math.nan, dtype=raw.dtype, device=device_of(raw))
-    for rows, columns, squares in distance_tiles(geometry.means, xp):
+    for tile in distance_tiles(geometry.means, xp):
+        rows, columns, squares = tile
         spread = (variances[rows][:, None] + variances[columns][None, :]) / 2
         apart = squares > noise[rows][:, None] + noise[columns][None, :]
         below = xp.where(apart, squares, xp.ones_like(squares)) ** (power // 2)
         ratio = xp.where(apart, spread / below, xp.full_like(spread, math.inf))
-        ratio = without_diagonal(Tile(rows, columns, squares), ratio, xp)
+        ratio = without_diagonal(tile, ratio, xp)
         left_out = single[rows][:, None] | single[columns][None, :]
         counted = xp.where(left_out, xp.zeros_like(ratio), ratio)
         sums[rows] += xp.sum(counted, axis=1)
