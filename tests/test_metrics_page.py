@@ -34,14 +34,14 @@ def test_every_metric_has_a_row(conf):
         cells = dict(zip(("needs", "range", "better"), row[1:4], strict=True))
         assert set(cells["needs"].split(", ")) == metric.needs
         assert cells["better"] == (metric.direction or "–")
-        marks = dict(zip(conf["KINDS"], row[4:9], strict=True))
+        marks = dict(zip(conf["INVARIANCES"], row[4:9], strict=True))
         kept = {kind for kind, mark in marks.items() if mark == "✓"}
         assert kept == metric.invariances
         assert row[9] == metric.source
     assert rows["vci"][2] == "[0, 1]"
     assert rows["cdnv"][2] == "[0, ∞)"
     assert conf["interval"](float("-inf"), 2.5) == "(−∞, 2.5]"
-    assert set(conf["KINDS"]) == set(INVARIANCES)
+    assert set(conf["INVARIANCES"]) == set(INVARIANCES)
 
 
 def _place(family):
