@@ -1,14 +1,10 @@
-"""Gram matrices and cosines of class means, in row blocks, and ideal frames.
+"""Gram matrices and cosines of class means, in row blocks.
 
-C classes have C^2 pairs: nothing but an ideal frame holds more than a block of them
-at a time.
+C classes have C^2 pairs: nothing holds more than a block of them at a time.
 """
 
 import math
 from typing import NamedTuple
-
-import numpy as np
-from scipy.linalg import helmert
 
 from sklearn_collapse.utils._arrays import (
     Array,
@@ -20,22 +16,6 @@ from sklearn_collapse.utils._arrays import (
 
 # Classes along a side of a tile of pairs: it stays in the cache.
 _TILE = 1024
-
-
-def simplex_frame(n_classes):
-    """Coordinates of a simplex equiangular tight frame in its C - 1 dimensions.
-
-    Rows are unit, sum to zero and have cosines -1 / (C - 1); a NumPy array of shape
-    (C, C - 1). The first class lies along the first axis, each further one opens an
-    axis more.
-    """
-    return math.sqrt(n_classes / (n_classes - 1)) * helmert(n_classes).T
-
-
-def simplex_axes(n_classes):
-    """The same frame among C axes, one per class: sqrt(C / (C - 1)) (I - 1 1^T / C)."""
-    root = math.sqrt(n_classes / (n_classes - 1))
-    return root * (np.eye(n_classes) - 1 / n_classes)
 
 
 def gram_blocks(a, b, xp):

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import check_random_state
 
-from sklearn_collapse._linalg._frames import simplex_frame
+from sklearn_collapse._linalg._polytopes import simplex_frame
 from sklearn_collapse.utils._arrays import block_rows, slices
 from sklearn_collapse.utils._decompositions import svd
 

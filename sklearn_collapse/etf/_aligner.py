@@ -19,10 +19,16 @@ class ETFAligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FrameEstimat
 
     Parameters
     ----------
-    frame : "simplex" or array-like of shape (C, k), default="simplex"
+    frame : {"simplex", "orthoplex", "hypercube", "spread"} or array-like of shape \
+            (C, k), default="simplex"
         Target of the class means, row c for the c-th of the sorted labels. "simplex"
-        is the equiangular tight frame among C axes. A frame that is given is centred
-        at the mean of its rows.
+        is the equiangular tight frame among C axes, "orthoplex" and "hypercube" are
+        polytopes in as few dimensions as they need, "spread" is `spread_frame` for
+        more classes than those have. A frame is centred at the mean of its rows.
+    matching : {"order", "optimal"}, default="order"
+        Which row of the frame belongs to which class: that of the sorted labels, or
+        the assignment under which class means come closest to their vertices. For the
+        simplex all are alike.
     scaling : bool, default=True
         Whether features are scaled as well; otherwise ``scale_`` is 1.
     device : str, default="auto"
@@ -39,7 +45,9 @@ class ETFAligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FrameEstimat
     centre_ : array of shape (d,)
         Unweighted mean of the class means.
     frame_ : array of shape (C, k)
-        Centred frame B.
+        Centred frame B, row c for class c.
+    assignment_ : ndarray of int of shape (C,)
+        Row of the frame that each class has.
     disparity_ : float
         In [0, 1]; 0 for class means that are the frame up to rotation, scale and
         translation. It does not depend on ``scaling``.
@@ -100,8 +108,11 @@ class ETFAligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FrameEstimat
         "scaling": ["boolean"],
     }
 
-    def __init__(self, frame="simplex", *, scaling=True, device="auto"):
+    def __init__(
+        self, frame="simplex", *, matching="order", scaling=True, device="auto"
+    ):
         self.frame = frame
+        self.matching = matching
         self.scaling = scaling
         self.device = device
 
@@ -184,13 +195,11 @@ class ETFAligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FrameEstimat
     def _fitted(self):
         """Class means aligned with the frame, or an error that says why not."""
         check_is_fitted(self, "moments_")
-        geometry = self._geometry()
-        n_classes, d = geometry.n_classes, geometry.n_features
-        if self._given_frame is None and n_classes > d + 1:
+        geometry, lacking = self._geometry(), self._why_not_aligned()
+        if lacking:
             raise ValueError(
-                f"{n_classes} classes have no simplex in n_features={d} dimensions: at "
-                f"most {d + 1} classes do. Use more features, or pass another frame as "
-                f"an array of shape ({n_classes}, k)."
+                f"{lacking} Use more features, frame='spread' (see spread_frame), or "
+                f"pass a frame as an array of shape ({geometry.n_classes}, k)."
             )
         if geometry.means_coincide:
             raise ValueError(
@@ -201,7 +210,8 @@ class ETFAligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FrameEstimat
         if not aligned.alignment.rank:
             raise ValueError(
                 "The class means share no direction with the frame: A^T B is zero to "
-                "rounding. Check that the rows of frame follow the sorted labels."
+                "rounding. Check that the rows of frame follow the sorted labels, or "
+                "pass matching='optimal'."
             )
         return aligned
 

@@ -1,15 +1,22 @@
 """What the aligner and its scorer share: a frame, and class means aligned with it."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_collapse._base import LabelledMomentsEstimator
-from sklearn_collapse._linalg._frames import simplex_axes
+from sklearn_collapse._linalg._matching import match_vertices
 from sklearn_collapse._linalg._procrustes import Alignment, procrustes
+from sklearn_collapse.etf._targets import (
+    FRAMES,
+    check_frame,
+    check_frame_rows,
+    frame_for,
+    why_no_frame,
+)
 from sklearn_collapse.metrics._geometry import ClassGeometry, check_two_classes
-from sklearn_collapse.utils._arrays import Array, detach, is_foreign, to_numpy
-from sklearn_collapse.utils._labels import shorten
+from sklearn_collapse.utils._arrays import Array, to_numpy
 from sklearn_collapse.utils._sklearn_private import StrOptions, fit_context
 
 
@@ -18,15 +25,24 @@ class AlignedMeans(NamedTuple):
 
     centre: Array  # (d,), unweighted mean of the class means
     means: Array  # (C, d), centred
-    frame: Array  # (C, k), centred
+    frame: Array  # (C, k), centred; row c is the vertex of class c
+    own: np.ndarray  # (C,), which row of the frame that is
     alignment: Alignment
 
 
 class FrameEstimator(LabelledMomentsEstimator):
-    """Estimator that aligns class means with a frame by Procrustes analysis."""
+    """Estimator that aligns class means with a frame by Procrustes analysis.
+
+    Subclasses have the parameters ``frame`` and ``matching``.
+    """
+
+    frame: Any
+    matching: str
+    _given_frame: Any
 
     _parameter_constraints: dict = {
-        "frame": [StrOptions({"simplex"}), "array-like"],
+        "frame": [StrOptions(set(FRAMES)), "array-like"],
+        "matching": [StrOptions({"order", "optimal"})],
         "device": [str],
     }
 
@@ -82,6 +98,12 @@ class FrameEstimator(LabelledMomentsEstimator):
         check_two_classes(moments.classes_)
         check_frame_rows(self._given_frame, moments.classes_)
 
+    @property
+    def assignment_(self):
+        """Which row of the frame each class has."""
+        check_is_fitted(self, "moments_")
+        return self._aligned().own
+
     def _geometry(self):
         """Geometry of the class means about their unweighted mean."""
         return self.moments_._cached(
@@ -91,68 +113,39 @@ class FrameEstimator(LabelledMomentsEstimator):
     def _aligned(self):
         """Class means aligned with the frame; they must not coincide."""
         return self.moments_._cached(
-            "aligned means", lambda: align_means(self._geometry(), self._given_frame)
+            "aligned means",
+            lambda: align_means(self._geometry(), self._given_frame, self.matching),
         )
 
+    def _why_not_aligned(self):
+        """Say why the classes have no such frame, or None if they have."""
+        geometry = self._geometry()
+        shape = geometry.n_classes, geometry.n_features
+        return why_no_frame(self._given_frame, *shape)
 
-def align_means(geometry, frame):
+
+def align_means(geometry, frame, matching):
     """Align class means with a frame.
 
     Parameters
     ----------
     geometry : ClassGeometry
         Balanced, of class means that do not coincide.
-    frame : ndarray of shape (C, k) or None
-        Centred; None is the simplex.
+    frame : str or array of shape (C, k)
+        As `check_frame` returns it.
+    matching : {"order", "optimal"}
 
     Returns
     -------
     AlignedMeans
     """
     check_frame_rows(frame, geometry.moments.classes_)
-    frame = simplex_axes(geometry.n_classes) if frame is None else frame
-    frame = geometry.local(frame)
-    found = procrustes(geometry.means, geometry.between, frame, geometry.xp)
-    return AlignedMeans(geometry.mean, geometry.means, frame, found)
-
-
-def check_frame(frame):
-    """Check an argument ``frame=``.
-
-    Returns
-    -------
-    ndarray of float64 of shape (C, k) or None
-        A frame that was given, centred at the mean of its rows; None is the simplex.
-    """
-    if isinstance(frame, str):
-        return None
-    given = np.asarray(to_numpy(detach(frame)) if is_foreign(frame) else frame)
-    if given.ndim != 2 or 0 in given.shape or given.dtype.kind not in "biuf":
-        raise ValueError(
-            f"frame must be 'simplex' or numbers of shape (n_classes, k), one row per "
-            f"class, got shape {given.shape} and dtype {given.dtype}."
-        )
-    given = given.astype(float)
-    if not np.isfinite(given).all():
-        raise ValueError("frame contains NaN or infinity.")
-    centred = given - given.mean(axis=0)
-    # Once more: the first mean was rounded at the size of the rows.
-    centred -= centred.mean(axis=0)
-    rounding = max(given.shape) * np.finfo(float).eps * np.abs(given).max()
-    if np.abs(centred).max() <= rounding:
-        raise ValueError(
-            "All rows of frame are equal, which gives the classes no direction. Pass "
-            "distinct rows, or frame='simplex'."
-        )
-    return centred
-
-
-def check_frame_rows(frame, classes):
-    """Raise unless a frame has one row per class."""
-    # No len(): a frame that has moved with its estimator may be of any library.
-    if frame is not None and frame.shape[0] != len(classes):
-        raise ValueError(
-            f"frame has {frame.shape[0]} rows, but y holds {len(classes)} classes "
-            f"({shorten(classes)}): it must have one row per class, in the order of "
-            f"the sorted labels."
-        )
+    n_classes = geometry.n_classes
+    rows = geometry.local(frame_for(frame, n_classes, geometry.n_features))
+    own = np.arange(n_classes)
+    # Any order of a simplex is a rotation of any other.
+    if matching == "optimal" and not (isinstance(frame, str) and frame == "simplex"):
+        own = match_vertices(to_numpy(geometry.means), to_numpy(rows))
+        rows = geometry.xp.take(rows, geometry.local(own), axis=0)
+    found = procrustes(geometry.means, geometry.between, rows, geometry.xp)
+    return AlignedMeans(geometry.mean, geometry.means, rows, own, found)

@@ -5,7 +5,7 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils import check_random_state, check_scalar
 
-from sklearn_collapse._linalg._frames import simplex_frame
+from sklearn_collapse._linalg._polytopes import simplex_frame
 
 
 def simplex_etf(n_classes, n_features=None, random_state=None):

@@ -17,7 +17,6 @@ from sklearn_collapse._linalg._procrustes import (
 )
 from sklearn_collapse.etf._base import FrameEstimator
 from sklearn_collapse.metrics._geometry import ClassGeometry
-from sklearn_collapse.metrics._means import simplex_exists
 from sklearn_collapse.utils._arrays import Rows
 from sklearn_collapse.utils._finite import raise_nonfinite
 from sklearn_collapse.utils._labels import encode_labels
@@ -25,6 +24,7 @@ from sklearn_collapse.utils._sklearn_private import (
     HasMethods,
     StrOptions,
 )
+from sklearn_collapse.utils._warnings import CollapseWarning, warn_caller
 
 # What score may return, and whether less is better aligned.
 _CRITERIA = {"disparity": True, "alignment_mean": False, "alignment_min": False}
@@ -39,8 +39,16 @@ class ETFAlignmentScorer(FrameEstimator):
 
     Parameters
     ----------
-    frame : "simplex" or array-like of shape (C, k), default="simplex"
-        Ideal class means, row c for the c-th of the sorted labels, as in `ETFAligner`.
+    frame : {"simplex", "orthoplex", "hypercube", "spread"} or array-like of shape \
+            (C, k), default="simplex"
+        Ideal class means, row c for the c-th of the sorted labels. "simplex"
+        is the equiangular tight frame among C axes, "orthoplex" and "hypercube" are
+        polytopes in as few dimensions as they need, "spread" is `spread_frame` for
+        more classes than those have. A frame is centred at the mean of its rows.
+    matching : {"order", "optimal"}, default="order"
+        Which row of the frame belongs to which class: that of the sorted labels, or
+        the assignment under which class means come closest to their vertices. For the
+        simplex all are alike.
     head : {None, "lda"} or classifier, default=None
         A linear head. "lda" is the linear discriminant of the same moments; a
         `LinearHead` or a ``FrozenEstimator`` is used as it is; any other classifier
@@ -60,7 +68,9 @@ class ETFAlignmentScorer(FrameEstimator):
     class_alignment_ : array of shape (C,)
         Cosine of each class mean with its own vertex, in [-1, 1], higher is better.
     cosines_ : array of shape (C, C)
-        Cosines of class means (rows) with vertices (columns).
+        Cosines of class means (rows) with vertices (columns, by class).
+    assignment_ : ndarray of int of shape (C,)
+        Row of the frame that each class has.
     classes_ : ndarray of shape (C,)
         Labels.
     means_ : array of shape (C, d)
@@ -127,9 +137,16 @@ class ETFAlignmentScorer(FrameEstimator):
     }
 
     def __init__(
-        self, frame="simplex", *, head=None, criterion="disparity", device="auto"
+        self,
+        frame="simplex",
+        *,
+        matching="order",
+        head=None,
+        criterion="disparity",
+        device="auto",
     ):
         self.frame = frame
+        self.matching = matching
         self.head = head
         self.criterion = criterion
         self.device = device
@@ -227,8 +244,15 @@ class ETFAlignmentScorer(FrameEstimator):
 
     def _aligned_if_any(self):
         """Aligned class means, or None where nothing can be aligned."""
-        geometry = self._geometry()
-        if self._given_frame is None and not simplex_exists(geometry, "ETF metrics"):
+        geometry, lacking = self._geometry(), self._why_not_aligned()
+        if lacking:
+            if not geometry.warned_of_simplex:
+                warn_caller(
+                    f"ETF metrics are nan: {lacking} Use "
+                    f"frame='spread', or gnc2_uniformity, which needs no frame.",
+                    CollapseWarning,
+                )
+            geometry.warned_of_simplex = True
             return None
         return None if geometry.means_coincide else self._aligned()
 

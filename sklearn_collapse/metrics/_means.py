@@ -342,14 +342,15 @@ def _gof_off_diagonal(geometry):
     return off / (on + off) if on else math.nan
 
 
-def simplex_exists(geometry, what="nc2_max_angle, nc2_etf_error and nc3_product"):
+def simplex_exists(geometry):
     """Whether C <= d + 1; otherwise warn, once, and name the alternative."""
     if geometry.n_classes <= geometry.n_features + 1:
         return True
     if not geometry.warned_of_simplex:
         warn_caller(
-            f"{what} are nan: {geometry.n_classes} classes have no simplex in "
-            f"{geometry.n_features} dimensions (at most {geometry.n_features + 1}). "
+            f"nc2_max_angle, nc2_etf_error and nc3_product are nan: "
+            f"{geometry.n_classes} classes have no simplex in {geometry.n_features} "
+            f"dimensions (at most {geometry.n_features + 1}). "
             f"Use gnc2_uniformity, which is defined for any number of classes.",
             CollapseWarning,
         )

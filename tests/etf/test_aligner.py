@@ -226,7 +226,9 @@ def test_class_means_that_coincide(frame):
 
 def test_more_classes_than_a_simplex_has():
     X, y = oracles.rows_about(random_means(5, 3))
-    with pytest.raises(ValueError, match=r"5 classes have no simplex in n_features=3"):
+    with pytest.raises(
+        ValueError, match=r"5 classes have no .simplex. frame in n_features=3"
+    ):
         ETFAligner().fit(X, y)
     aligner = ETFAligner().partial_fit(X, y)
     with pytest.raises(ValueError, match=r"an array of shape \(5, k\)"):
@@ -253,7 +255,7 @@ def test_frame_of_other_directions():
 @pytest.mark.parametrize(
     ("frame", "match"),
     [
-        ("orthoplex", "'frame' parameter"),
+        ("cube", "'frame' parameter"),
         (None, "'frame' parameter"),
         ([1.0, 2.0, 3.0, 4.0, 5.0], r"got shape \(5,\)"),
         (np.zeros((C, 0)), r"got shape \(5, 0\)"),

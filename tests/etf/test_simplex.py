@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import kstest
 
-from sklearn_collapse._linalg._frames import simplex_axes, simplex_frame
+from sklearn_collapse._linalg._polytopes import simplex_axes, simplex_frame
 from sklearn_collapse.etf import simplex_etf
 
 

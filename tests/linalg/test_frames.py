@@ -198,17 +198,3 @@ def test_distances_of_equal_and_of_zero_means(library, xp):
     zero = library.asarray(np.zeros((4, 3)))
     zero = assemble(_frames.distance_tiles(zero, xp), 4, xp)
     assert_array_equal(zero, np.zeros((4, 4)))
-
-
-# -- ideal frames ----------------------------------------------------------------
-
-
-@pytest.mark.parametrize("n_classes", [2, 3, 4, 10, 100, 1000])
-def test_simplex_frame(n_classes):
-    frame = _frames.simplex_frame(n_classes)
-    assert frame.shape == (n_classes, n_classes - 1)
-    assert frame.dtype == np.float64
-    expected = (n_classes * np.eye(n_classes) - 1) / (n_classes - 1)
-    rounding = 8 * np.finfo(float).eps
-    assert_allclose(frame @ frame.T, expected, rtol=0, atol=rounding)
-    assert_allclose(frame.sum(axis=0), 0, atol=rounding * n_classes**0.5)
