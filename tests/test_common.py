@@ -19,7 +19,7 @@ from sklearn_collapse.collapse import (
     NeuralCollapseScorer,
     RegressionCollapseScorer,
 )
-from sklearn_collapse.etf import ETFAligner, ETFAlignmentScorer
+from sklearn_collapse.etf import ETFAligner, ETFAlignmentScorer, ETFClassifier
 from sklearn_collapse.metrics import CollapseWarning
 from sklearn_collapse.ood import LogitDetector, MahalanobisDetector, NECODetector
 from sklearn_collapse.utils import all_estimators
@@ -56,6 +56,11 @@ INSTANCES = [
     ETFAligner(scaling=False),
     ETFAlignmentScorer(),
     ETFAlignmentScorer(head="lda", criterion="alignment_mean"),
+    ETFClassifier(),
+    ETFClassifier(mapping="ridge", priors="empirical"),
+    ETFClassifier("spread", mapping="ridge", shrinkage="oas", temperature=0.1),
+    ETFClassifier(mapping="ridge", shrinkage="ledoit_wolf"),
+    ETFClassifier("orthoplex", matching="optimal", priors="empirical"),
     MahalanobisDetector(),
     MahalanobisDetector(relative=True, normalize=True),
     MahalanobisDetector(shrinkage="ledoit_wolf", floor=0.01),
@@ -95,6 +100,16 @@ MAY_SKIP = {
     "check_array_api_mixed_inputs",
     "check_array_api_same_namespace",
 }
+# What scikit-learn asks of classifiers alone: tags that are wrong would leave it out.
+OF_CLASSIFIERS = {
+    "check_classifier_data_not_an_array",
+    "check_classifiers_classes",
+    "check_classifiers_one_label",
+    "check_classifiers_one_label_sample_weights",
+    "check_classifiers_regression_target",
+    "check_classifiers_train",
+    "check_decision_proba_consistency",
+}
 SKLEARN = tuple(int(part) for part in sklearn.__version__.split(".")[:2])
 
 
@@ -122,6 +137,8 @@ def test_scikit_learn_checks(estimator):
     # scikit-learn 1.6 has 49 for a scorer that neither transforms nor needs y.
     takes_weights = has_fit_parameter(estimator, "sample_weight")
     assert sum(passed.values()) >= (49 if takes_weights else 42)
+    if hasattr(estimator, "predict_proba"):
+        assert set(passed) >= OF_CLASSIFIERS
     # The array checks skip silently where they cannot run: count them.
     expected = 0
     if importlib.util.find_spec("array_api_strict") is not None:

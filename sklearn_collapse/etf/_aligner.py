@@ -3,7 +3,6 @@
 import math
 
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted
 
 from sklearn_collapse._linalg._maps import LinearMap, affine_rows
 from sklearn_collapse.etf._base import FrameEstimator
@@ -193,27 +192,7 @@ class ETFAligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FrameEstimat
         self._fitted()  # raises if the class means cannot be aligned
 
     def _fitted(self):
-        """Class means aligned with the frame, or an error that says why not."""
-        check_is_fitted(self, "moments_")
-        geometry, lacking = self._geometry(), self._why_not_aligned()
-        if lacking:
-            raise ValueError(
-                f"{lacking} Use more features, frame='spread' (see spread_frame), or "
-                f"pass a frame as an array of shape ({geometry.n_classes}, k)."
-            )
-        if geometry.means_coincide:
-            raise ValueError(
-                "All class means coincide, to rounding: there is no direction to "
-                "align. Check that the features vary with y."
-            )
-        aligned = self._aligned()
-        if not aligned.alignment.rank:
-            raise ValueError(
-                "The class means share no direction with the frame: A^T B is zero to "
-                "rounding. Check that the rows of frame follow the sorted labels, or "
-                "pass matching='optimal'."
-            )
-        return aligned
+        return self._require_aligned()
 
     def _map(self, X, matrix, **options):
         rows = Rows(X, self.device, work=float(X.shape[0]) * math.prod(matrix.shape))

@@ -117,6 +117,29 @@ class FrameEstimator(LabelledMomentsEstimator):
             lambda: align_means(self._geometry(), self._given_frame, self.matching),
         )
 
+    def _require_aligned(self):
+        """Class means aligned with the frame, or an error that says why not."""
+        check_is_fitted(self, "moments_")
+        geometry, lacking = self._geometry(), self._why_not_aligned()
+        if lacking:
+            raise ValueError(
+                f"{lacking} Use more features, frame='spread' (see spread_frame), or "
+                f"pass a frame as an array of shape ({geometry.n_classes}, k)."
+            )
+        if geometry.means_coincide:
+            raise ValueError(
+                "All class means coincide, to rounding: there is no direction to "
+                "align. Check that the features vary with y."
+            )
+        aligned = self._aligned()
+        if not aligned.alignment.rank:
+            raise ValueError(
+                "The class means share no direction with the frame: A^T B is zero to "
+                "rounding. Check that the rows of frame follow the sorted labels, or "
+                "pass matching='optimal'."
+            )
+        return aligned
+
     def _why_not_aligned(self):
         """Say why the classes have no such frame, or None if they have."""
         geometry = self._geometry()

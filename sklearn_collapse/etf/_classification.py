@@ -117,7 +117,7 @@ class MomentsClassifierMixin(ClassifierMixin):
         """
         return self._log_proba(X, "predict_log_proba")
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X, y=None, sample_weight=None):
         """Measure the share of rows whose class is predicted.
 
         Parameters
