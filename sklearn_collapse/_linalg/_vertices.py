@@ -87,7 +87,7 @@ def affine_map(centre, slope, offset, vertices, spread, xp):
     slope : array of shape (d, k)
         A; its rows, like b, lie in the span of the vertices, which are of size 1.
     offset : array of shape (k,)
-        b.
+        b; what is rounding becomes zero, or the centre would have a direction.
     vertices : array of shape (C, k)
         Unit rows, or zero.
     spread : float
@@ -98,6 +98,9 @@ def affine_map(centre, slope, offset, vertices, spread, xp):
     VertexMap
     """
     across = xp.matrix_transpose(vertices)
+    rounding = max(vertices.shape) * float(xp.finfo(xp.float64).eps)
+    if float(xp.max(xp.abs(offset))) <= rounding:
+        offset = xp.zeros_like(offset)
     whole = LinearMap(slope, across)
     tight = _tightness(vertices, xp)
     if tight and slope.shape[0] * across.shape[1] <= whole.size:
@@ -174,8 +177,8 @@ def vertex_logits(rows, found, factor, shift=None):
             out += shift
         return length, xp.astype(out, result_dtype, copy=False)
 
-    width = max(*left.shape, left.shape[1] if right is None else sum(right.shape))
     # NaN, infinity and squares that overflow reach the length of their row.
+    width = LinearMap(found.left, found.right).columns
     length, out = map_rows(rows, logits, width, dtype, home=True, check=False)
     xp = namespace(length)
     if not bool(xp.all(xp.isfinite(length))):
