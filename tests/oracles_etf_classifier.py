@@ -1,4 +1,4 @@
-"""Oracle of the fixed-frame classifier, row by row. Nothing here imports the library."""
+"""Oracle of the ETFClassifier, row by row. Nothing here imports the library."""
 
 import numpy as np
 from oracles_etf import alignment
