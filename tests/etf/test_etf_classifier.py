@@ -292,6 +292,7 @@ def test_every_number_of_classes():
             assert_allclose(found, [-2.0, 2.0], rtol=1e-12)
         else:
             assert_allclose(found, frame @ frame.T, atol=1e-10)
+            assert np.abs(found).max() <= 1
 
 
 def test_more_classes_than_a_simplex_has():
@@ -382,8 +383,9 @@ def test_float32_far_from_zero(mapping):
     assert_allclose(found, expected, atol=2e-6)
 
 
-@pytest.mark.parametrize("scale", [1e-18, 1e-9, 1e18])
+@pytest.mark.parametrize("scale", [1e-22, 1e-9, 1e9, 1e20])
 def test_float32_of_any_scale(scale):
+    """Also where squares overflow, or underflow."""
     X, y, _, new = rows()
     for mapping in MAPPINGS:
         classifier = ETFClassifier(mapping=mapping)
@@ -396,27 +398,54 @@ def test_float32_of_any_scale(scale):
 
 def test_ill_conditioned_features_in_float32():
     """The classes differ where the features hardly vary."""
-    rng = np.random.default_rng(0)
     X, y, _, _ = rows(counts=40)
-    X[:, :3] *= 1e5
+    X[:, :3] *= 3e5
     X = (X @ frames.random_rotation(D, D)).astype(np.float32)
     classifier = ETFClassifier(mapping="ridge").fit(X, y)
+    assert classifier.rank_ == D
     linear = X.astype(float) @ classifier.coef_.T + classifier.intercept_
-    assert_array_equal(classifier.predict(X), linear.argmax(axis=1))
-    assert classifier.decision_function(X).dtype == np.float32
-    assert rng.permutation(classifier.predict(X))[:20].std() > 0
+    length = np.linalg.norm(linear, axis=1, keepdims=True)
+    found = classifier.decision_function(X)
+    assert found.dtype == np.float32
+    assert_allclose(found, np.sqrt(C / (C - 1)) * linear / length, atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-8, 1e8, 1e30])
+def test_frames_of_any_scale(scale):
+    X, y, _, new = rows()
+    X, new = X.astype(np.float32), new.astype(np.float32)
+    for mapping in MAPPINGS:
+        expected = ETFClassifier(CUBE, mapping=mapping).fit(X, y).decision_function(new)
+        classifier = ETFClassifier(scale * CUBE, mapping=mapping).fit(X, y)
+        assert_allclose(classifier.decision_function(new), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("mapping", MAPPINGS)
+def test_ties_in_float32(mapping):
+    """No more are decided wrongly than by the usual product and intercept."""
+    X, y, _, _ = rows()
+    new = 30 * np.random.default_rng(0).normal(size=(100_000, D)) + 100
+    X, new = (X + 100).astype(np.float32), new.astype(np.float32)
+    classifier = ETFClassifier(mapping=mapping).fit(X, y)
+    coef, intercept = classifier.coef_, classifier.intercept_
+    exact = (new.astype(float) @ coef.T + intercept).argmax(axis=1)
+    usual = new @ coef.T.astype("f4") + intercept.astype("f4")
+    wrong = (classifier.predict(new) != exact).sum()
+    assert wrong <= max(3, (usual.argmax(axis=1) != exact).sum())
 
 
 @pytest.mark.parametrize("mapping", MAPPINGS)
 def test_rows_without_length(library, mapping):
     """A row that is the centre has cosines 0 with all vertices."""
-    corners = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1.0]])
-    X, y = np.repeat(corners, 4, axis=0), np.repeat(np.arange(4), 4)
-    given = [0.1, 0.2, 0.3, 0.4]
-    classifier = ETFClassifier(mapping=mapping, priors=given)
-    classifier.fit(library.asarray(X), y)
-    shares = classifier.predict_proba(library.asarray(np.zeros((2, 3))))
-    assert_allclose(library.to_numpy(shares), [given, given], rtol=1e-12)
+    corners = np.concatenate([np.eye(3), -np.eye(3)])
+    X, y = np.repeat(corners, 4, axis=0), np.repeat(np.arange(6), 4)
+    given = np.array([0.1, 0.2, 0.3, 0.25, 0.05, 0.1])
+    for seed in range(5):  # of frames whose rows sum to zero but for rounding
+        frame = np.random.default_rng(seed).normal(size=(6, 3))
+        classifier = ETFClassifier(frame, mapping=mapping, priors=given)
+        classifier.fit(library.asarray(X), y)
+        shares = classifier.predict_proba(library.asarray(np.zeros((2, 3))))
+        assert_allclose(library.to_numpy(shares), [given, given], rtol=1e-12)
 
 
 def test_vertex_in_the_centre():
@@ -576,6 +605,7 @@ def test_ledoit_wolf_needs_rows():
     for other in (
         clone(classifier).partial_fit(X, y),
         clone(classifier).fit_moments(ClassMoments().update(X, y)),
+        clone(classifier).fit(X, y).fit_moments(ClassMoments().update(X, y)),
         classifier.partial_fit(X, y),
     ):
         with pytest.raises(ValueError, match="needs rows, which partial_fit"):

@@ -135,3 +135,5 @@ def test_collapsed_simplex_is_classified(mapping, n_classes, extra, seed, scale)
     assert_array_equal(classifier.predict(means), range(n_classes))
     expected = oracles.probabilities(2 * simplex @ simplex.T)
     assert_allclose(classifier.predict_proba(means), expected, atol=1e-8)
+    if n_classes > 2:
+        assert np.abs(classifier.decision_function(means)).max() <= 2
