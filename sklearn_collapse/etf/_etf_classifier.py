@@ -117,9 +117,8 @@ class ETFClassifier(ShrinkageMixin, MomentsClassifierMixin, FrameEstimator):
     Notes
     -----
     The logit of class c is cos(z, v_c) / T + log p_c, with the unit vertices v_c of
-    the centred frame. Without priors there is no second term; an error of the largest
-    logit is then one of the angle alone. A vertex in the centre, and a row that is
-    the centre, have cosines 0.
+    the centred frame. Without priors there is no second term: the angle alone decides.
+    A vertex in the centre has cosines 0, and so has a row whose z is.
 
     "procrustes": z = (x - centre) R, with the partial isometry R and the centre of
     `ETFAligner`, the unweighted mean of the class means. The length in the cosine is
