@@ -19,7 +19,7 @@ from sklearn_collapse.collapse import (
     NeuralCollapseScorer,
     RegressionCollapseScorer,
 )
-from sklearn_collapse.etf import ETFAligner, ETFAlignmentScorer
+from sklearn_collapse.etf import ETFAligner, ETFAlignmentScorer, GrassmannClassifier
 from sklearn_collapse.metrics import CollapseWarning
 from sklearn_collapse.ood import LogitDetector, MahalanobisDetector, NECODetector
 from sklearn_collapse.utils import all_estimators
@@ -56,6 +56,10 @@ INSTANCES = [
     ETFAligner(scaling=False),
     ETFAlignmentScorer(),
     ETFAlignmentScorer(head="lda", criterion="alignment_mean"),
+    GrassmannClassifier(),
+    GrassmannClassifier(1, centered=False, gamma=10.0),
+    GrassmannClassifier(0.9),
+    GrassmannClassifier(0.5, centered=False),
     MahalanobisDetector(),
     MahalanobisDetector(relative=True, normalize=True),
     MahalanobisDetector(shrinkage="ledoit_wolf", floor=0.01),
@@ -109,6 +113,8 @@ def test_several_instances_of_every_estimator():
 def test_scikit_learn_checks(estimator):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CollapseWarning)
+        # One check has a class that is as long in both directions from the origin.
+        warnings.filterwarnings("ignore", message=".* keeps equals the next")
         results = check_estimator(
             estimator, on_skip=None, on_fail=None, expected_failed_checks={}
         )

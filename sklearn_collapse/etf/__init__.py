@@ -2,6 +2,7 @@
 
 from sklearn_collapse.etf._aligner import ETFAligner
 from sklearn_collapse.etf._frames import simplex_etf
+from sklearn_collapse.etf._grassmann import GrassmannClassifier
 from sklearn_collapse.etf._scorer import ETFAlignmentScorer
 
-__all__ = ["ETFAligner", "ETFAlignmentScorer", "simplex_etf"]
+__all__ = ["ETFAligner", "ETFAlignmentScorer", "GrassmannClassifier", "simplex_etf"]
