@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_collapse._linalg._rows import centring, map_rows
-from sklearn_collapse._linalg._spectrum import noise_factor
+from sklearn_collapse._linalg._spectrum import eigh_by_rank, input_noise, noise_factor
 from sklearn_collapse.utils._arrays import (
     Array,
     as_like,
@@ -21,7 +21,7 @@ from sklearn_collapse.utils._finite import raise_nonfinite
 # Bytes of second moments that are decomposed together.
 _STACK_BYTES = 2**26
 
-# Rounding of a mean of class means, in units of the spacing at their size.
+# Rounding of sums over class means, in units of the spacing at their size.
 _ROUNDINGS = 10.0
 
 
@@ -39,17 +39,18 @@ def class_subspaces(moments, centre, wanted, *, input_eps, product_eps, xp):
 
     The second moment of class c is scatter_c / n_c + (mu_c - m)(mu_c - m)^T. Which of
     its directions count is decided by the rank rule (see `_spectrum`) with the rows of
-    the class alone. Classes are decomposed a few at a time.
+    the class. Classes are decomposed a few at a time.
 
     Parameters
     ----------
     moments : Moments
         With class scatters.
     centre : array of shape (d,) or None
-        The point m, computed from the class means; None is the origin.
+        The point m, the mean of the class means; None is the origin.
     wanted : int or float
         Number of directions per class, or the share in (0, 1) of the second moment
-        that the fewest of them reach. Never more than the rank, nor than d - 1.
+        that the fewest of them reach. At most the rank of the class, and one less than
+        that of all rows about m, unless that is 1.
     input_eps, product_eps : float
         Spacings of the dtypes of the rows and of their products.
 
@@ -58,22 +59,36 @@ def class_subspaces(moments, centre, wanted, *, input_eps, product_eps, xp):
     ClassSubspaces
     """
     n_classes, d = moments.means.shape
-    rounding = None
+    n = as_like(moments.counts, moments.means)[:, None]
+    offsets = moments.means if centre is None else moments.means - centre
+    variances = xp.linalg.diagonal(moments.class_scatter) / n
+    mean_square = variances + moments.means**2
+    total = xp.matmul(xp.matrix_transpose(offsets), n * offsets) + moments.scatter
+    n_rows = float(moments.counts.sum())
+    level = xp.sum(n / n_rows * mean_square, axis=0)
+    rank = eigh_by_rank(
+        total / n_rows,
+        lambda squared: input_noise(squared, level, n_rows, input_eps, xp),
+        product_eps,
+        None,
+        xp,
+    ).rank
+    rounding = xp.zeros_like(level)
     if centre is not None:
+        # The rows of the other classes have moved the centre, and so have their sums.
+        mean_square = mean_square + xp.mean(mean_square, axis=0)
         unit = _ROUNDINGS * float(xp.finfo(xp.float64).eps)
         rounding = unit**2 * xp.max(moments.means**2, axis=0)
+    rule = _Rule(wanted, max(rank - 1, 1), input_eps, product_eps, rounding)
     step = max(1, _STACK_BYTES // (8 * d * d))
     stacks = [
         _decompose(
-            moments.class_scatter[here, :, :],
+            moments.class_scatter[here, :, :] / n[here, :, None],
+            offsets[here, :],
             moments.counts[here],
-            moments.means[here, :],
-            centre,
-            wanted,
-            rounding=rounding,
-            input_eps=input_eps,
-            product_eps=product_eps,
-            xp=xp,
+            mean_square[here, :],
+            rule,
+            xp,
         )
         for here in slices(n_classes, step)
     ]
@@ -86,41 +101,35 @@ def class_subspaces(moments, centre, wanted, *, input_eps, product_eps, xp):
     )
 
 
-def _decompose(
-    scatter,
-    counts,
-    means,
-    centre,
-    wanted,
-    *,
-    rounding,
-    input_eps,
-    product_eps,
-    xp,
-):
-    """Subspaces of some classes; ``rounding`` is the variance of the centre's."""
-    d = means.shape[1]
-    n = as_like(counts, means)
-    offsets = means if centre is None else means - centre
-    covariance = scatter / n[:, None, None]
+class _Rule(NamedTuple):
+    """Which directions count, and how many of them are kept."""
+
+    wanted: float
+    most: int
+    input_eps: float
+    product_eps: float
+    rounding: Array  # (d,): squared rounding of the centre, column by column
+
+
+def _decompose(covariances, offsets, counts, mean_square, rule, xp):
+    """Subspaces of some classes, as the fields of `ClassSubspaces`."""
+    d = offsets.shape[1]
     outer = offsets[:, :, None] * offsets[:, None, :]
-    values, vectors = eigh(covariance + outer)
+    values, vectors = eigh(covariances + outer)
     values = xp.clip(xp.flip(values, axis=1), 0.0, None)
     directions = xp.flip(xp.matrix_transpose(vectors), axis=1)
 
-    variances = xp.linalg.diagonal(covariance)
-    mean_square = variances + means**2
     squared = directions**2
-    factor = as_like(input_eps**2 * noise_factor(counts, d), means)[:, None]
+    factor = as_like(rule.input_eps**2 * noise_factor(counts, d), values)[:, None]
     noise = factor * xp.matmul(squared, mean_square[:, :, None])[:, :, 0]
-    limits = xp.clip(noise, max(10.0, d**0.5) * product_eps * values[:, :1], None)
-    if rounding is not None:
-        limits = xp.clip(limits, xp.matmul(squared, rounding), None)
+    limits = max(10.0, d**0.5) * rule.product_eps * values[:, :1]
+    limits = xp.clip(noise, limits, None)
+    limits = xp.clip(limits, xp.matmul(squared, rule.rounding), None)
     counted = values > limits
+    values = xp.where(counted, values, xp.zeros_like(values))
     position = xp.cumulative_sum(xp.astype(counted, xp.int64), axis=1)
     rank = position[:, -1]
-    values = xp.where(counted, values, xp.zeros_like(values))
-    size = xp.clip(_sizes(values, counted, wanted, xp), None, d - 1)
+    size = xp.clip(_sizes(values, counted, rule.wanted, xp), None, rule.most)
     size = xp.where(size < rank, size, rank)
 
     def at(which):
@@ -128,19 +137,20 @@ def _decompose(
         return counted & (position == which[:, None])
 
     # As `cuts_tie`: an error of the mean of n rows, or the same one in all of them.
+    variance = xp.sum(xp.linalg.diagonal(covariances), axis=1)
+    collapsed = variance <= rule.input_eps**2 * xp.sum(mean_square, axis=1)
+    errors = xp.clip(as_like(counts, values), 1.0, None)
+    errors = xp.where(collapsed, xp.ones_like(errors), errors)
     last = _picked(values, at(size), xp)
     gap = last - _picked(values, at(size + 1), xp)
-    least = input_eps**2 * xp.sum(mean_square, axis=1)
-    errors = xp.where(xp.sum(variances, axis=1) <= least, xp.ones_like(n), n)
-    errors = xp.clip(errors, 1.0, None)
     slack = xp.clip(xp.sqrt(xp.astype(rank, values.dtype)), 10.0, None)
-    slack = slack * product_eps * xp.max(values, axis=1)
+    slack = slack * rule.product_eps * xp.max(values, axis=1)
     slack = slack + 4 * xp.sqrt(last * _picked(noise, at(size), xp) / errors)
     tied = (size < rank) & (gap <= slack)
 
-    taken = counted & (position <= size[:, None])
-    taken = xp.nonzero(xp.reshape(taken, (-1,)))[0]
-    basis = xp.take(xp.reshape(directions, (-1, d)), taken, axis=0)
+    kept = counted & (position <= size[:, None])
+    kept = xp.nonzero(xp.reshape(kept, (-1,)))[0]
+    basis = xp.take(xp.reshape(directions, (-1, d)), kept, axis=0)
     # A direction with a large threshold may lie before one that counts.
     values = xp.sort(values, axis=1, descending=True)
     return basis, to_numpy(size), values, to_numpy(tied)

@@ -39,7 +39,7 @@ class GrassmannClassifier(MomentsClassifierMixin, LabelledMomentsEstimator):
     n_components : int or float, default=2
         Dimension of each class's subspace, or the share of the class's second moment,
         in (0, 1), that the fewest leading directions reach; classes then differ in
-        dimension. At most the rank of the class, and one less than there are features:
+        dimension. At most the rank of the class, and one less than that of all rows:
         all directions hold every row.
     centered : bool, default=True
         Whether directions are those from the unweighted mean of the class means.
@@ -106,11 +106,13 @@ class GrassmannClassifier(MomentsClassifierMixin, LabelledMomentsEstimator):
     changes nothing about a class. Multiplying all features by a constant changes
     nothing at all.
 
-    A subspace does not tell a direction from its opposite. Two class means lie on one
-    line through their mean m, on opposite sides, and get the same logits: where the
-    means are what separates two classes, a `CollapseWarning` asks for
-    ``centered=False``. Of more classes, those whose means are opposite are told apart
-    by their scatter alone.
+    A subspace does not tell a direction from its opposite. With two classes, rows at
+    either class mean lie on one line through m, on opposite sides, and get the same
+    prediction: where the means are what separates two classes, a `CollapseWarning`
+    asks for ``centered=False``. Of more classes, those whose means are opposite are
+    told apart by their scatter alone. Features of a rectified layer have no opposites
+    about the origin: there ``centered=False`` is often better for any number of
+    classes.
 
     Directions that rounding explains do not count, by the rank rule of the library
     with the rows of the class. A class whose rows all lie at m has no direction: its
@@ -134,9 +136,11 @@ class GrassmannClassifier(MomentsClassifierMixin, LabelledMomentsEstimator):
     >>> from sklearn_collapse.datasets import load_cifar8_features
     >>> from sklearn_collapse.etf import GrassmannClassifier
     >>> data = load_cifar8_features()
-    >>> classifier = GrassmannClassifier().fit(data.data, data.target)
+    >>> classifier = GrassmannClassifier(1, centered=False)
+    >>> classifier.fit(data.data, data.target).n_components_
+    array([1, 1, 1, 1, 1, 1, 1, 1])
     >>> round(classifier.score(data.X_test, data.y_test), 2)
-    0.9
+    0.85
     """
 
     _parameter_constraints: dict = {
@@ -260,9 +264,9 @@ class GrassmannClassifier(MomentsClassifierMixin, LabelledMomentsEstimator):
         if self.centered and len(moments.classes_) == 2 and _are_apart(moments):
             warn_caller(
                 "Two class means lie on opposite sides of their mean, and a subspace "
-                "does not tell a direction from its opposite: both means get the same "
-                "logits, although they are what separates the classes. Pass "
-                "centered=False.",
+                "does not tell a direction from its opposite: rows at either mean get "
+                "the same prediction, although the means are what separates these "
+                "classes. Pass centered=False.",
                 CollapseWarning,
             )
 
