@@ -136,11 +136,8 @@ def _decompose(covariances, offsets, counts, mean_square, rule, xp):
         """Mask of the direction with a number among those that count."""
         return counted & (position == which[:, None])
 
-    # As `cuts_tie`: an error of the mean of n rows, or the same one in all of them.
-    variance = xp.sum(xp.linalg.diagonal(covariances), axis=1)
-    collapsed = variance <= rule.input_eps**2 * xp.sum(mean_square, axis=1)
+    # As `cuts_tie`, for an error of the mean of n rows.
     errors = xp.clip(as_like(counts, values), 1.0, None)
-    errors = xp.where(collapsed, xp.ones_like(errors), errors)
     last = _picked(values, at(size), xp)
     gap = last - _picked(values, at(size + 1), xp)
     slack = xp.clip(xp.sqrt(xp.astype(rank, values.dtype)), 10.0, None)

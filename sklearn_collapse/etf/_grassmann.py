@@ -111,7 +111,7 @@ class GrassmannClassifier(MomentsClassifierMixin, LabelledMomentsEstimator):
     prediction: where the means are what separates two classes, a `CollapseWarning`
     asks for ``centered=False``. Of more classes, those whose means are opposite are
     told apart by their scatter alone. Features of a rectified layer have no opposites
-    about the origin: there ``centered=False`` is often better for any number of
+    about the origin: there ``centered=False`` can be better for any number of
     classes.
 
     Directions that rounding explains do not count, by the rank rule of the library

@@ -218,6 +218,19 @@ def test_a_class_at_the_centre_has_no_direction(library, dtype, shift):
     assert_array_equal(np.asarray(classifier.eigenvalues_)[1], 0)
 
 
+@pytest.mark.parametrize("n_classes", [3, 31, 301])
+def test_a_class_at_a_centre_of_many(library, n_classes):
+    """Rounding of the sum over the class means is no direction either."""
+    y = np.repeat(np.arange(n_classes), 2)
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        point = 1e3 * rng.normal(size=4)
+        side = point + rng.normal(size=(n_classes // 2, 4))
+        means = np.concatenate([point[None, :], side, 2 * point - side])
+        classifier = GrassmannClassifier(1).fit(library.asarray(means[y]), y)
+        assert_array_equal(classifier.n_components_, np.arange(n_classes) > 0)
+
+
 @pytest.mark.parametrize("value", [0.0, 0.3])
 def test_no_direction_at_all(value):
     X = np.full((6, 3), value)
@@ -263,6 +276,21 @@ def test_two_classes_on_opposite_sides(n_rows):
     assert one == pytest.approx(other, abs=1e-12)
     assert classifier.score(X, y, sample_weight=1 / np.array(n_rows)[y]) < 0.8
     assert GrassmannClassifier(1, centered=False).fit(X, y + 5).score(X, y + 5) > 0.9
+
+
+@pytest.mark.parametrize(("gap", "warns"), [(1.9, False), (2.1, True)])
+@pytest.mark.parametrize("n_rows", [(32, 32), (64, 32)])
+def test_two_classes_are_apart_by_two_deviations(gap, warns, n_rows):
+    # Deviations 1.2 and 0.8 along the gap: the classes count alike.
+    signs = np.array([[i, j] for i in (-1.0, 1.0) for j in (-3.0, 3.0)])
+    X = np.concatenate([np.tile(signs, (n // 4, 1)) for n in n_rows])
+    y = np.repeat([0, 1], n_rows)
+    X[:, 0] *= np.array([1.2, 0.8])[y]
+    X[:, 0] += gap * np.sqrt((1.2**2 + 0.8**2) / 2) * y + 1
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        GrassmannClassifier(1).fit(X, y)
+    assert [w.category for w in caught] == [CollapseWarning] * warns
 
 
 def test_two_classes_that_scatter_differently():
@@ -322,14 +350,18 @@ def test_not_fitted():
 # -- life among other estimators -------------------------------------------------------
 
 
-@pytest.mark.parametrize("wanted", [2, 0.8])
-def test_parameters_after_fit(wanted):
+@pytest.mark.parametrize(
+    "change", [{"n_components": 3}, {"n_components": 0.8}, {"centered": False}]
+)
+def test_parameters_after_fit(change):
     """The subspaces follow the parameters, as every function of the moments does."""
     X, y, new = make_data()
     classifier = GrassmannClassifier(1).fit(X, y)
-    classifier.set_params(n_components=wanted, centered=False, gamma=3.0)
-    fresh = GrassmannClassifier(wanted, centered=False, gamma=3.0).fit(X, y)
+    before = probed(classifier, new)
+    classifier.set_params(**change)
+    fresh = GrassmannClassifier(1).set_params(**change).fit(X, y)
     assert_array_equal(probed(classifier, new), probed(fresh, new))
+    assert np.abs(probed(fresh, new) - before).max() > 0.1
 
 
 def test_string_labels(library):
