@@ -41,11 +41,10 @@ class GrassmannClassifier(MomentsClassifierMixin, LabelledMomentsEstimator):
         in (0, 1), that the fewest leading directions reach; classes then differ in
         dimension. At most the rank of the class, and one less than that of all rows:
         all directions hold every row.
-    centered : bool, default=True
+    centered : bool, default=False
         Whether directions are those from the unweighted mean of the class means.
-        Without it they are those from the origin, as in the paper: then translating
-        the features changes the decisions. With two classes that their means tell
-        apart it has to be False (see Notes).
+        Otherwise they are those from the origin, as in the paper, and translating the
+        features changes the decisions. True is for three and more classes (see Notes).
     gamma : float, default=25.0
         Factor of the logits, larger than 0: the inverse temperature of
         ``predict_proba``.
@@ -136,7 +135,7 @@ class GrassmannClassifier(MomentsClassifierMixin, LabelledMomentsEstimator):
     >>> from sklearn_collapse.datasets import load_cifar8_features
     >>> from sklearn_collapse.etf import GrassmannClassifier
     >>> data = load_cifar8_features()
-    >>> classifier = GrassmannClassifier(1, centered=False)
+    >>> classifier = GrassmannClassifier(1)
     >>> classifier.fit(data.data, data.target).n_components_
     array([1, 1, 1, 1, 1, 1, 1, 1])
     >>> round(classifier.score(data.X_test, data.y_test), 2)
@@ -153,7 +152,7 @@ class GrassmannClassifier(MomentsClassifierMixin, LabelledMomentsEstimator):
         "device": [str],
     }
 
-    def __init__(self, n_components=2, *, centered=True, gamma=25.0, device="auto"):
+    def __init__(self, n_components=2, *, centered=False, gamma=25.0, device="auto"):
         self.n_components = n_components
         self.centered = centered
         self.gamma = gamma

@@ -129,7 +129,7 @@ def test_float32_far_from_the_origin():
     X, new = ((a + 1e4).astype(np.float32) for a in (X, new))
     m, subspaces, _ = oracles.fitted(X.astype(float), y, 2, True)
     expected = oracles.logits(new.astype(float), subspaces, m)
-    classifier = GrassmannClassifier().fit(X, y)
+    classifier = GrassmannClassifier(centered=True).fit(X, y)
     # As precise as float32 rows near the origin: centring loses nothing.
     assert_allclose(classifier.decision_function(new), expected, atol=3e-5)
     centre32 = oracles.logits((new - m.astype(np.float32)).astype(float), subspaces, 0)
@@ -142,7 +142,7 @@ def test_planted_subspaces_are_recovered(noise, offset):
     args = {"noise": noise, "offset": offset}
     X, y, frames, _ = oracles.planted(6, 20, 3, 400, **args)
     new, labels, _, _ = oracles.planted(6, 20, 3, 100, seed=0, **args)
-    classifier = GrassmannClassifier(3).fit(X, y)
+    classifier = GrassmannClassifier(3, centered=True).fit(X, y)
     assert classifier.score(new, labels) == 1
     limit = 1e-10 if noise == 0 else 0.1
     for S, frame in zip(classifier.subspaces_, frames, strict=True):
@@ -150,13 +150,17 @@ def test_planted_subspaces_are_recovered(noise, offset):
     # They share their means: points do not tell these classes apart.
     assert NearestCentroid().fit(X, y).score(new, labels) < 0.5
     if noise == 0:
-        assert_array_equal(GrassmannClassifier(50).fit(X, y).n_components_, 3)
-        assert_array_equal(GrassmannClassifier(0.999).fit(X, y).n_components_, 3)
+        assert_array_equal(
+            GrassmannClassifier(50, centered=True).fit(X, y).n_components_, 3
+        )
+        assert_array_equal(
+            GrassmannClassifier(0.999, centered=True).fit(X, y).n_components_, 3
+        )
 
 
 def test_collapsed_features_are_lines():
     X, y, _ = make_data("collapsed")
-    classifier = GrassmannClassifier(5).fit(X, y)
+    classifier = GrassmannClassifier(5, centered=True).fit(X, y)
     assert_array_equal(classifier.n_components_, 1)
     offsets = classifier.means_ - classifier.centre_
     lines = offsets / np.linalg.norm(offsets, axis=1)[:, None]
@@ -170,15 +174,15 @@ def test_collapsed_features_are_lines():
 def test_class_means_count_alike():
     X, y, new = make_data()
     weights = np.where(y == 1, 7.0, 1.0)
-    one = GrassmannClassifier().fit(X, y)
-    other = GrassmannClassifier().fit(X, y, sample_weight=weights)
+    one = GrassmannClassifier(centered=True).fit(X, y)
+    other = GrassmannClassifier(centered=True).fit(X, y, sample_weight=weights)
     assert_allclose(probed(other, new), probed(one, new), rtol=1e-10)
 
 
 @pytest.mark.parametrize("wanted", [2, 50, 0.99])
 def test_columns_that_add_no_direction_change_nothing(library, wanted):
     X, y, new = make_data()
-    plain = probed(GrassmannClassifier(wanted).fit(X, y), new)
+    plain = probed(GrassmannClassifier(wanted, centered=True).fit(X, y), new)
     assert np.ptp(plain, axis=1).min() > 1e-3
     turn = oracles.random_frame(np.random.default_rng(2), 12, 7)
     for spoil in (
@@ -186,7 +190,9 @@ def test_columns_that_add_no_direction_change_nothing(library, wanted):
         lambda a: np.hstack([a, np.full((len(a), 3), 3.7)]),
         lambda a: a @ turn.T,
     ):
-        classifier = GrassmannClassifier(wanted).fit(library.asarray(spoil(X)), y)
+        classifier = GrassmannClassifier(wanted, centered=True).fit(
+            library.asarray(spoil(X)), y
+        )
         assert_allclose(probed(classifier, library.asarray(spoil(new))), plain)
 
 
@@ -211,7 +217,7 @@ def test_a_class_at_the_centre_has_no_direction(library, dtype, shift):
     means = np.array([[-1.0, -0.1, 0.3], [0, 0, 0], [1.0, 0.1, -0.3]])
     y = np.arange(30) % 3
     X = (means[y] + shift).astype(dtype)
-    classifier = GrassmannClassifier().fit(library.asarray(X), y)
+    classifier = GrassmannClassifier(centered=True).fit(library.asarray(X), y)
     assert_array_equal(classifier.n_components_, [1, 0, 1])
     assert_array_equal(probed(classifier, library.asarray(X))[:, 1], 0)
     assert_array_equal(np.asarray(classifier.subspaces_)[1], 0)
@@ -227,14 +233,16 @@ def test_a_class_at_a_centre_of_many(library, n_classes):
         point = 1e3 * rng.normal(size=4)
         side = point + rng.normal(size=(n_classes // 2, 4))
         means = np.concatenate([point[None, :], side, 2 * point - side])
-        classifier = GrassmannClassifier(1).fit(library.asarray(means[y]), y)
+        classifier = GrassmannClassifier(1, centered=True).fit(
+            library.asarray(means[y]), y
+        )
         assert_array_equal(classifier.n_components_, np.arange(n_classes) > 0)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.3])
 def test_no_direction_at_all(value):
     X = np.full((6, 3), value)
-    classifier = GrassmannClassifier()
+    classifier = GrassmannClassifier(centered=True)
     with pytest.raises(ValueError, match=r"All rows lie at the mean, .* no class has"):
         classifier.fit(X, np.arange(6) % 3)
     assert not hasattr(classifier, "moments_")
@@ -270,7 +278,7 @@ def test_two_classes_on_opposite_sides(n_rows):
     y = np.repeat([0, 1], n_rows)
     X = rng.normal(size=(80, 6)) + 10 * np.eye(2, 6)[y]
     with pytest.warns(CollapseWarning, match="Two class means .* centered=False"):
-        classifier = GrassmannClassifier(1).fit(X, y)
+        classifier = GrassmannClassifier(1, centered=True).fit(X, y)
     # What the warning says.
     one, other = classifier.decision_function(classifier.means_)
     assert one == pytest.approx(other, abs=1e-12)
@@ -289,28 +297,28 @@ def test_two_classes_are_apart_by_two_deviations(gap, warns, n_rows):
     X[:, 0] += gap * np.sqrt((1.2**2 + 0.8**2) / 2) * y + 1
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        GrassmannClassifier(1).fit(X, y)
+        GrassmannClassifier(1, centered=True).fit(X, y)
     assert [w.category for w in caught] == [CollapseWarning] * warns
 
 
 def test_two_classes_that_scatter_differently():
     X, y, _, _ = oracles.planted(2, 10, 2, 200)
-    assert GrassmannClassifier(2).fit(X, y).score(X, y) == 1
+    assert GrassmannClassifier(2, centered=True).fit(X, y).score(X, y) == 1
     X += 0.01 * np.random.default_rng(0).normal(size=X.shape)
-    assert GrassmannClassifier(2).fit(X, y).score(X, y) > 0.95
+    assert GrassmannClassifier(2, centered=True).fit(X, y).score(X, y) > 0.95
 
 
 def test_a_single_feature():
     X, y = np.arange(6.0)[:, None], np.arange(6) % 2
     with pytest.raises(ValueError, match="at least two features, got n_features=1"):
-        GrassmannClassifier().fit(X, y)
+        GrassmannClassifier(centered=True).fit(X, y)
 
 
 def test_a_single_class():
     X, _, new = make_data()
     with pytest.raises(ValueError, match="holds 1 class"):
-        GrassmannClassifier().fit(X, np.zeros(len(X)))
-    later = GrassmannClassifier().partial_fit(X, np.zeros(len(X)))
+        GrassmannClassifier(centered=True).fit(X, np.zeros(len(X)))
+    later = GrassmannClassifier(centered=True).partial_fit(X, np.zeros(len(X)))
     with pytest.raises(ValueError, match="holds 1 class"):
         later.predict(new)
 
@@ -318,11 +326,11 @@ def test_a_single_class():
 def test_moments_without_class_scatter():
     X, y, new = make_data()
     with pytest.raises(ValueError, match=r"ClassMoments\(class_scatter=True\)"):
-        GrassmannClassifier().fit_moments(ClassMoments.from_arrays(X, y))
+        GrassmannClassifier(centered=True).fit_moments(ClassMoments.from_arrays(X, y))
     moments = ClassMoments.from_arrays(X, y, class_scatter=True)
     assert_allclose(
-        probed(GrassmannClassifier().fit_moments(moments), new),
-        probed(GrassmannClassifier().fit(X, y), new),
+        probed(GrassmannClassifier(centered=True).fit_moments(moments), new),
+        probed(GrassmannClassifier(centered=True).fit(X, y), new),
         rtol=1e-12,
     )
 
@@ -331,7 +339,7 @@ def test_moments_without_class_scatter():
 def test_n_components_out_of_range(bad):
     X, y, _ = make_data()
     with pytest.raises(ValueError, match="'n_components' parameter"):
-        GrassmannClassifier(bad).fit(X, y)
+        GrassmannClassifier(bad, centered=True).fit(X, y)
 
 
 @pytest.mark.parametrize("bad", [0, -2.0, np.nan, "x"])
@@ -344,7 +352,7 @@ def test_gamma_out_of_range(bad):
 def test_not_fitted():
     for name in ("subspaces_", "eigenvalues_", "n_components_", "centre_"):
         with pytest.raises(NotFittedError):
-            getattr(GrassmannClassifier(), name)
+            getattr(GrassmannClassifier(centered=True), name)
 
 
 # -- life among other estimators -------------------------------------------------------
@@ -356,10 +364,10 @@ def test_not_fitted():
 def test_parameters_after_fit(change):
     """The subspaces follow the parameters, as every function of the moments does."""
     X, y, new = make_data()
-    classifier = GrassmannClassifier(1).fit(X, y)
+    classifier = GrassmannClassifier(1, centered=True).fit(X, y)
     before = probed(classifier, new)
     classifier.set_params(**change)
-    fresh = GrassmannClassifier(1).set_params(**change).fit(X, y)
+    fresh = GrassmannClassifier(1, centered=True).set_params(**change).fit(X, y)
     assert_array_equal(probed(classifier, new), probed(fresh, new))
     assert np.abs(probed(fresh, new) - before).max() > 0.1
 
@@ -367,9 +375,9 @@ def test_parameters_after_fit(change):
 def test_string_labels(library):
     X, y, new = make_data()
     names = np.array(["d", "a", "c", "b"])[y]
-    classifier = GrassmannClassifier().fit(library.asarray(X), names)
+    classifier = GrassmannClassifier(centered=True).fit(library.asarray(X), names)
     assert list(classifier.classes_) == ["a", "b", "c", "d"]
-    plain = GrassmannClassifier().fit(X, y)
+    plain = GrassmannClassifier(centered=True).fit(X, y)
     expected = np.array(["d", "a", "c", "b"])[plain.predict(new)]
     assert_array_equal(classifier.predict(library.asarray(new)), expected)
     assert classifier.score(library.asarray(X), names) == plain.score(X, y)
@@ -378,10 +386,10 @@ def test_string_labels(library):
 def test_stream_with_new_classes():
     X, y, new = make_data()
     order = np.argsort(y, kind="stable")
-    classifier = GrassmannClassifier(0.8)
+    classifier = GrassmannClassifier(0.8, centered=True)
     for rows in np.array_split(order, 9):
         classifier.partial_fit(X[rows], y[rows])
-    whole = GrassmannClassifier(0.8).fit(X, y)
+    whole = GrassmannClassifier(0.8, centered=True).fit(X, y)
     assert_allclose(probed(classifier, new), probed(whole, new), rtol=1e-10)
     # Further rows make new subspaces.
     before = probed(classifier, new)
@@ -392,14 +400,16 @@ def test_stream_with_new_classes():
 @pytest.mark.parametrize("twin", [lambda x: pickle.loads(pickle.dumps(x)), copy.copy])
 def test_copies(twin):
     X, y, new = make_data()
-    classifier = GrassmannClassifier().fit(X, y)
+    classifier = GrassmannClassifier(centered=True).fit(X, y)
     assert_array_equal(probed(twin(classifier), new), probed(classifier, new))
 
 
 def test_moves():
     torch = pytest.importorskip("torch")
     X, y, new = make_data()
-    classifier = GrassmannClassifier(0.9).fit(torch.asarray(X), torch.asarray(y))
+    classifier = GrassmannClassifier(0.9, centered=True).fit(
+        torch.asarray(X), torch.asarray(y)
+    )
     there = probed(classifier, torch.asarray(new))
     assert_allclose(probed(move_estimator(classifier, "numpy"), new), there, rtol=1e-10)
 
@@ -407,7 +417,9 @@ def test_moves():
 def test_search_and_pipeline():
     X, y, _, _ = oracles.planted(4, 12, 3, 60, noise=0.3, offset=5.0)
     search = GridSearchCV(
-        make_pipeline(StandardScaler(with_std=False), GrassmannClassifier()),
+        make_pipeline(
+            StandardScaler(with_std=False), GrassmannClassifier(centered=True)
+        ),
         {"grassmannclassifier__n_components": [1, 3, 11]},
         cv=3,
         error_score="raise",
@@ -418,7 +430,9 @@ def test_search_and_pipeline():
 
 def test_calibration():
     X, y, _, _ = oracles.planted(3, 12, 3, 90, noise=0.5)
-    calibrated = CalibratedClassifierCV(GrassmannClassifier(3), cv=3).fit(X, y)
+    calibrated = CalibratedClassifierCV(
+        GrassmannClassifier(3, centered=True), cv=3
+    ).fit(X, y)
     proba = calibrated.predict_proba(X)
     assert_allclose(proba.sum(axis=1), 1)
     assert (proba.argmax(axis=1) == y).mean() > 0.9

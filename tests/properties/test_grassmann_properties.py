@@ -129,7 +129,7 @@ def test_merging_is_one_batch(problem, cut, seed):
 )
 def test_planted_subspaces_are_recovered(n_classes, r, extra, scale, seed):
     X, y, frames, _ = oracles.planted(n_classes, r + extra, r, 30, seed, 0, offset=10)
-    classifier = GrassmannClassifier(r).fit(10**scale * X, y)
+    classifier = GrassmannClassifier(r, centered=True).fit(10**scale * X, y)
     assert_array_equal(classifier.n_components_, r)
     for S, frame in zip(classifier.subspaces_, frames, strict=True):
         assert_allclose(S @ S.T, frame @ frame.T, atol=1e-8)
