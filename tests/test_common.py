@@ -19,7 +19,12 @@ from sklearn_collapse.collapse import (
     NeuralCollapseScorer,
     RegressionCollapseScorer,
 )
-from sklearn_collapse.etf import ETFAligner, ETFAlignmentScorer, ETFClassifier
+from sklearn_collapse.etf import (
+    ETFAligner,
+    ETFAlignmentScorer,
+    ETFClassifier,
+    GrassmannClassifier,
+)
 from sklearn_collapse.metrics import CollapseWarning
 from sklearn_collapse.ood import LogitDetector, MahalanobisDetector, NECODetector
 from sklearn_collapse.utils import all_estimators
@@ -61,6 +66,10 @@ INSTANCES = [
     ETFClassifier("spread", mapping="ridge", shrinkage="oas", temperature=0.1),
     ETFClassifier(mapping="ridge", shrinkage="ledoit_wolf"),
     ETFClassifier("orthoplex", matching="optimal", priors="empirical"),
+    GrassmannClassifier(),
+    GrassmannClassifier(1, centered=True, gamma=10.0),
+    GrassmannClassifier(0.9, centered=True),
+    GrassmannClassifier(0.5),
     MahalanobisDetector(),
     MahalanobisDetector(relative=True, normalize=True),
     MahalanobisDetector(shrinkage="ledoit_wolf", floor=0.01),
@@ -124,6 +133,8 @@ def test_several_instances_of_every_estimator():
 def test_scikit_learn_checks(estimator):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CollapseWarning)
+        # One check has a class that is as long in both directions from the origin.
+        warnings.filterwarnings("ignore", message=".* keeps equals the next")
         results = check_estimator(
             estimator, on_skip=None, on_fail=None, expected_failed_checks={}
         )

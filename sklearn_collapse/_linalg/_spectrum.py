@@ -13,6 +13,8 @@ in the direction v, and the top of its spectrum when d is much larger than n.
 import math
 from typing import NamedTuple
 
+import numpy as np
+
 from sklearn_collapse.utils._arrays import Array, device_of
 from sklearn_collapse.utils._decompositions import eigh
 
@@ -50,9 +52,13 @@ def input_noise(squared_vectors, mean_square, n, eps, xp):
     eps : float
         Spacing of the dtype of the input.
     """
-    top = (1 + math.sqrt(mean_square.shape[0] / n)) ** 2 / 12
     level = xp.matmul(xp.matrix_transpose(squared_vectors), mean_square)
-    return eps**2 * max(1.0, top) * level
+    return eps**2 * float(noise_factor(n, mean_square.shape[0])) * level
+
+
+def noise_factor(n, d):
+    """Factor of the rank rule for n rows of d columns; n a number or a NumPy array."""
+    return np.maximum(1.0, (1 + np.sqrt(d / n)) ** 2 / 12)
 
 
 def eigh_by_rank(matrix, noise, product_eps, rank_tol, xp):

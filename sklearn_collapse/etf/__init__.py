@@ -3,6 +3,13 @@
 from sklearn_collapse.etf._aligner import ETFAligner
 from sklearn_collapse.etf._etf_classifier import ETFClassifier
 from sklearn_collapse.etf._frames import simplex_etf
+from sklearn_collapse.etf._grassmann import GrassmannClassifier
 from sklearn_collapse.etf._scorer import ETFAlignmentScorer
 
-__all__ = ["ETFAligner", "ETFAlignmentScorer", "ETFClassifier", "simplex_etf"]
+__all__ = [
+    "ETFAligner",
+    "ETFAlignmentScorer",
+    "ETFClassifier",
+    "GrassmannClassifier",
+    "simplex_etf",
+]

@@ -18,16 +18,16 @@ from sklearn_collapse.utils._arrays import (
 
 
 def eigh(matrix):
-    """Eigenvalues, ascending, and eigenvectors of a symmetric matrix.
+    """Eigenvalues, ascending, and eigenvectors of a symmetric matrix, or of a stack.
 
     Parameters
     ----------
-    matrix : array of shape (d, d)
+    matrix : array of shape (..., d, d)
 
     Returns
     -------
-    values : array of shape (d,)
-    vectors : array of shape (d, d), columns
+    values : array of shape (..., d)
+    vectors : array of shape (..., d, d), columns
     """
     return _decompose("eigh", matrix)
 

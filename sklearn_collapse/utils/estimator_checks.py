@@ -303,10 +303,12 @@ def check_failed_fit_changes_nothing(estimator):
 
 def check_unfitted(estimator):
     """Methods and fitted properties of an unfitted estimator raise NotFittedError."""
-    X, _ = rows_for(estimator)
+    X, y = rows_for(estimator)
     for name in (*_ROW_METHODS, "inverse_transform", "predict", "calibrate", "score"):
         if hasattr(estimator, name):
-            _expect(NotFittedError, "not fitted", getattr(estimator, name), X)
+            # The score of a classifier is none without y.
+            args = (X, y) if name == "score" else (X,)
+            _expect(NotFittedError, "not fitted", getattr(estimator, name), *args)
     for name, member in inspect.getmembers(type(estimator)):
         public = not name.startswith("_") and name.endswith("_")
         if public and isinstance(member, property):

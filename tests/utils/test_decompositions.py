@@ -45,6 +45,15 @@ def test_decompositions(library, matrix, dtype):
         assert str(part.dtype).endswith(dtype)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_stacks_of_matrices(library, matrix, dtype):
+    stack = np.stack([matrix, matrix[::-1, ::-1], np.eye(5)])
+    values, vectors = eigh(library.asarray(stack, dtype))
+    for k, each in enumerate(stack):
+        found = np.asarray(values)[k], np.asarray(vectors)[k]
+        check_eigh(found, each, 1e-12 if dtype == "float64" else 1e-5)
+
+
 class Failing:
     """The linear algebra of torch, of which some calls fail."""
 
@@ -133,6 +142,15 @@ def test_fallback(failing, matrix, fail, name, dtype, fails_in, tried, remedy):
     for part in found if isinstance(found, tuple) else (found,):
         assert isinstance(part, failing.torch.Tensor)
         assert part.dtype == x.dtype
+
+
+def test_fallback_of_a_stack(failing, matrix):
+    failing(raises_in("float64"))
+    stack = np.stack([matrix, np.eye(5)])
+    with pytest.warns(RuntimeWarning, match="eigh of torch .* again on the CPU"):
+        values, vectors = eigh(failing.torch.asarray(stack))
+    for k, each in enumerate(stack):
+        check_eigh((values[k], vectors[k]), each)
 
 
 def test_success_is_silent(failing, matrix):
