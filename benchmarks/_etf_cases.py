@@ -6,7 +6,6 @@ from sklearn.neighbors import NearestCentroid
 from benchmarks._measure import best_times, make_rows, of_floor, of_ratio, peak_extra
 from sklearn_collapse import ClassMoments
 from sklearn_collapse.etf import (
-    CompatibilityScorer,
     ETFAligner,
     ETFAlignmentScorer,
     ETFClassifier,
