@@ -19,7 +19,7 @@ from sklearn_collapse.collapse import (
     NeuralCollapseScorer,
     RegressionCollapseScorer,
 )
-from sklearn_collapse.etf import ETFAligner, ETFAlignmentScorer
+from sklearn_collapse.etf import CompatibilityScorer, ETFAligner, ETFAlignmentScorer
 from sklearn_collapse.metrics import CollapseWarning
 from sklearn_collapse.ood import LogitDetector, MahalanobisDetector, NECODetector
 from sklearn_collapse.utils import all_estimators
@@ -56,6 +56,9 @@ INSTANCES = [
     ETFAligner(scaling=False),
     ETFAlignmentScorer(),
     ETFAlignmentScorer(head="lda", criterion="alignment_mean"),
+    CompatibilityScorer(),
+    CompatibilityScorer("class_mean"),
+    CompatibilityScorer("class_mean", metric="euclidean"),
     MahalanobisDetector(),
     MahalanobisDetector(relative=True, normalize=True),
     MahalanobisDetector(shrinkage="ledoit_wolf", floor=0.01),

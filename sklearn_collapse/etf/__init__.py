@@ -1,7 +1,17 @@
 """Ideal frames, and how class means align with them."""
 
 from sklearn_collapse.etf._aligner import ETFAligner
+from sklearn_collapse.etf._compatibility import (
+    CompatibilityScorer,
+    compatibility_metrics,
+)
 from sklearn_collapse.etf._frames import simplex_etf
 from sklearn_collapse.etf._scorer import ETFAlignmentScorer
 
-__all__ = ["ETFAligner", "ETFAlignmentScorer", "simplex_etf"]
+__all__ = [
+    "CompatibilityScorer",
+    "ETFAligner",
+    "ETFAlignmentScorer",
+    "compatibility_metrics",
+    "simplex_etf",
+]
