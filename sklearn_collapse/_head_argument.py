@@ -225,6 +225,8 @@ def _coef(head):
     if coef is None or (hasattr(head, "support_vectors_") and len(head.classes_) > 2):
         return None
     coef = np.asarray(to_numpy(coef), dtype=float)
+    if coef.ndim == 1:  # as RidgeClassifier has it for two classes
+        coef = coef[None, :]
     binary = len(head.classes_) == 2 and coef.shape[0] == 1
     return coef if binary or coef.shape[0] == len(head.classes_) else None
 

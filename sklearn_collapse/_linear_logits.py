@@ -73,7 +73,8 @@ def closest_linear_logits(classifier, X, sample_weight=None):
         Of least norm, by the rank rule for the covariance of the rows.
     intercept : ndarray of shape (C,)
     """
-    if isinstance(classifier, type) or not is_classifier(classifier):
+    decides = hasattr(classifier, "predict") and not isinstance(classifier, type)
+    if not decides or not is_classifier(classifier):
         raise TypeError(
             f"classifier must be a fitted classifier, got {classifier!r:.100}."
         )

@@ -70,7 +70,7 @@ def test_integers_with_equal_rows_and_ties(library, measure, metric):
     models = [rng.integers(1, 4, size=(45, 3)) for _ in range(3)]
     models[1][:20] = models[0][:20]
     # Lines through the origin: of one direction, but not equal.
-    models[2] = models[2] * rng.integers(1, 4, size=(45, 1))
+    models[2] = models[2] * rng.uniform(0.1, 3, size=(45, 1))
     scorer = fitted([library.asarray(X) for X in models], y, measure, metric=metric)
     expected = oracles.matrix(models, y, measure, metric)
     assert_allclose(library.to_numpy(scorer.matrix_), expected, rtol=1e-12)
