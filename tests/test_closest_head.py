@@ -99,6 +99,18 @@ def test_weights_are_frequencies(kind):
         assert_allclose(head.intercept_, expected.intercept_, rtol=1e-9, atol=1e-9)
 
 
+def test_rows_of_zero_weight_are_not_asked_about():
+    class Picky(LinearHead):
+        def decision_function(self, X):
+            assert np.max(X) < 10
+            return super().decision_function(X)
+
+    X, _ = labelled_rows()
+    X[4], weights = 100, (np.arange(len(X)) != 4).astype(float)
+    head = LinearHead.from_classifier(Picky(np.eye(3, 4)), X, sample_weight=weights)
+    assert_allclose(head.coef_, np.eye(3, 4), atol=1e-12)
+
+
 def test_blocks_are_put_together():
     """More rows than a block holds, grouped so that every block has its own logits."""
     X, y = labelled_rows(n=40_000)
