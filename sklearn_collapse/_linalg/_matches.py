@@ -36,6 +36,34 @@ def directions(X):
     return xp.concat(parts)
 
 
+def zero_row_shares(zero, gallery_labels, labels, own):
+    """`Gallery.label_shares` of rows of zeros, to which all others are equally near.
+
+    Parameters
+    ----------
+    zero : ndarray of bool of shape (m,)
+        Which rows of the gallery are zero.
+    gallery_labels : ndarray of int of shape (m,)
+    labels : ndarray of int of shape (n,)
+        Of queries that are rows of zeros.
+    own : ndarray of int of shape (n,) or None
+        As for `Gallery.label_shares`, without -1.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+    """
+    own_zero = np.full(len(labels), zero.any()) if own is None else zero[own]
+    own_rest = np.zeros(len(labels)) if own is None else ~zero[own]
+    size = max(gallery_labels.max(), labels.max()) + 1
+    tally_zero = np.bincount(gallery_labels[zero], minlength=size)[labels]
+    tally_rest = np.bincount(gallery_labels[~zero], minlength=size)[labels]
+    others = zero.sum() > own_zero
+    hits = np.where(others, tally_zero - own_zero, tally_rest - own_rest)
+    rows = np.where(others, zero.sum() - own_zero, (~zero).sum() - own_rest)
+    return np.clip(hits, 0, None) / rows
+
+
 def direction_rounding(d):
     """Distance that rounding leaves between rows of length 1 and one direction."""
     # Errors of a sum of d products grow like the root of d.

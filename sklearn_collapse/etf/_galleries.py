@@ -5,8 +5,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sklearn_collapse._linalg._matches import Gallery, direction_rounding, directions
+from sklearn_collapse._linalg._matches import (
+    Gallery,
+    direction_rounding,
+    directions,
+    zero_row_shares,
+)
 from sklearn_collapse._linalg._moments import NonFiniteError, class_means, unit_rows
+from sklearn_collapse._linalg._points import take_rows
 from sklearn_collapse.utils._arrays import Rows, namespace, to_numpy
 from sklearn_collapse.utils._finite import check_finite, raise_nonfinite
 
@@ -57,18 +63,32 @@ class ModelRecord(NamedTuple):
         ndarray of shape (n,)
         """
         gallery, labels = self.galleries[j], self.codes
-        rounding = 0.0
-        if self.metric == "cosine":
-            rounding = direction_rounding(rows.shape[1])
         if self.measure == "class_mean":
             # The mean of a query's class is a match like any other.
             labels, own = np.arange(len(self.classes)), np.full(len(codes), -1)
         else:
             gallery = self.compared(gallery)
+        rounding = 0.0
+        if self.metric == "cosine":
+            rounding = direction_rounding(rows.shape[1])
         found = Gallery(
             gallery, labels, len(self.classes), rounding=rounding, device=device
         )
-        return found.label_shares(rows, codes, own)
+        zero = np.zeros(len(codes), dtype=bool)
+        if (self.measure, self.metric) == ("nearest_neighbor", "cosine"):
+            zero = to_numpy(rows[:, -1]) > 0
+        if not zero.any():
+            return found.label_shares(rows, codes, own)
+
+        # Rows of zeros tie with whole galleries: their ties are counted, not searched.
+        there = to_numpy(gallery[:, -1]) > 0
+        own_zero, own_rest = ((own if own is None else own[q]) for q in (zero, ~zero))
+        shares = np.empty(len(codes))
+        shares[zero] = zero_row_shares(there, labels, codes[zero], own_zero)
+        if not zero.all():
+            rest = take_rows(rows, np.flatnonzero(~zero))
+            shares[~zero] = found.label_shares(rest, codes[~zero], own_rest)
+        return shares
 
     def compared(self, X):
         """Rows as they are compared: of length 1, or as they are."""

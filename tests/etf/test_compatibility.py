@@ -116,6 +116,19 @@ def test_rows_of_zeros(library):
     scorer = fitted(arrays, y, "nearest_neighbor")
     expected = oracles.matrix(models, y, "nearest_neighbor", "cosine")
     assert_allclose(library.to_numpy(scorer.matrix_), expected, rtol=1e-12)
+    # New rows of zeros are taken for a row of the gallery, if it has any.
+    new, labels = library.asarray(np.zeros((4, 5))), np.arange(4)
+    scorer = CompatibilityScorer()
+    for X in models:
+        scorer.fit(library.asarray(X), y)
+        dead = ~X.any(axis=1)
+        rest = [dead.sum() - 1 if dead.sum() > 1 else (~dead).sum()] * 4
+        hits = [np.sum(y[dead if dead.sum() > 1 else ~dead] == c) for c in labels]
+        hits = np.clip(np.array(hits) - (dead.sum() > 1), 0, None)
+        expected = np.mean(hits / rest)
+        assert_allclose(scorer.score(new, labels), expected, rtol=1e-12)
+    live = CompatibilityScorer().fit(library.asarray(models[2] + 1), y)
+    assert_allclose(live.score(new, labels), 1 / 4, rtol=1e-12)
     dead = library.asarray(np.zeros((60, 5)))
     scorer = CompatibilityScorer().fit(dead, y)
     assert_allclose(library.to_numpy(scorer.matrix_), 14 / 59, rtol=1e-12)

@@ -6,7 +6,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sklearn_collapse._linalg import _matches
-from sklearn_collapse._linalg._matches import Gallery, directions
+from sklearn_collapse._linalg._matches import Gallery, directions, zero_row_shares
 
 
 def problem(n=50, m=80, n_labels=3, seed=0):
@@ -58,3 +58,21 @@ def test_directions(library, dtype):
     assert str(found.dtype).endswith("float64")
     expected = [[0.6, 0.8, 0], [0, 0, 1], [0, -1, 0]]
     assert_allclose(library.to_numpy(found), expected, rtol=1e-15)
+
+
+@pytest.mark.parametrize("n_zero", [0, 1, 2, 20])
+@pytest.mark.parametrize("known", [False, True])
+def test_rows_of_zeros_are_counted_as_they_would_be_found(n_zero, known):
+    rng = np.random.default_rng(n_zero)
+    rows = np.vstack([np.zeros((n_zero, 3)), rng.normal(size=(20 - n_zero, 3))])
+    labels, own = rng.integers(0, 3, 20), np.arange(20) if known else None
+    y = labels if known else rng.integers(0, 3, 20)
+    found = zero_row_shares(np.arange(20) < n_zero, labels, y, own)
+    gallery, queries = directions(rows), directions(np.zeros((20, 3)))
+    expected = Gallery(gallery, labels, 3, rounding=1e-15).label_shares(queries, y, own)
+    assert_allclose(found, expected, rtol=1e-12)
+    for i in range(20):
+        args = (queries[i], y[i], gallery, labels, "cosine")
+        if known or not n_zero:
+            share = oracles.match_share(*args, i if known else None)
+            assert_allclose(found[i], share, rtol=1e-12)
