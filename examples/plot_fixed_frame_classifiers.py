@@ -183,7 +183,7 @@ def draw(ax, x, drawn):
         text, colour, style = curves[name]
         style = f"{style[0]}--" if weigh else style
         ax.plot(x, values, style, color=colour, markersize=5)
-        lowest = max(values[-1], lowest + 0.0145)
+        lowest = max(values[-1], lowest + 0.0135)
         text = f"{text}, weighed" if weigh else text
         ax.annotate(
             *(text, (x[-1], lowest)),
@@ -201,10 +201,10 @@ for ax, ticks, text in (
     (left, sizes, "training images of each class"),
     (right, ratios, "size of the largest class : size of the rarest"),
 ):
-    ax.axhline(head, color=BLACK, linewidth=1)
+    ax.plot([ticks[0], ticks[-1]], [head, head], color=BLACK, linewidth=1)
     ax.text(ticks[0], head + 0.006, "the network's last layer", fontsize=9)
     ax.set(xscale="log", xlabel=text, ylim=(0.56, 0.92))
-    ax.set_xlim(ticks[0] / 1.1, ticks[-1] * (ticks[-1] / ticks[0]) ** 0.45)
+    ax.set_xlim(ticks[0] / 1.1, ticks[-1] * (ticks[-1] / ticks[0]) ** 0.55)
     ax.set_xticks(ticks, [str(tick) for tick in ticks])
     ax.minorticks_off()
     ax.spines[["top", "right"]].set_visible(False)

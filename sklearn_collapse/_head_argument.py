@@ -1,6 +1,5 @@
 """Every way to say `head=`, made ready for the classes and rows of the data."""
 
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,6 +7,7 @@ from sklearn.base import clone, is_classifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
+from sklearn_collapse._linear_logits import ask, classifier_logits
 from sklearn_collapse.heads import LinearHead
 from sklearn_collapse.utils._arrays import (
     Array,
@@ -62,41 +62,15 @@ class ResolvedHead(NamedTuple):
         """Position in `classes` of the class predicted for each row of a block."""
         if self.estimator is None:
             return namespace(block).argmax(self.logits(block), axis=1)
-        labels = _ask(self.estimator.predict, block)
+        labels = ask(self.estimator.predict, block)
         return as_like(encode_known(labels, self.classes, "by the head"), block)
 
     def logits(self, block):
-        """Logits of a block, (n, C); of other classifiers what stands for them.
-
-        That is ``decision_function`` or else the logarithm of ``predict_proba``, where
-        a probability of zero counts as the smallest normal number.
-        """
+        """Logits of a block, (n, C); of other classifiers what stands for them."""
         xp = namespace(block)
         if self.estimator is None:
             return xp.matmul(block, xp.matrix_transpose(self.coef)) + self.intercept
-        if hasattr(self.estimator, "decision_function"):
-            logits = _ask(self.estimator.decision_function, block)
-            if logits.ndim == 1:
-                logits = np.stack([-logits / 2, logits / 2], axis=1)
-        elif hasattr(self.estimator, "predict_proba"):
-            shares = _ask(self.estimator.predict_proba, block)
-            logits = np.log(np.maximum(shares, np.finfo(shares.dtype).tiny))
-        else:
-            raise ValueError(
-                f"{type(self.estimator).__name__} has neither decision_function nor "
-                f"predict_proba, and logits are needed: pass another head."
-            )
-        if logits.shape[1] != len(self.classes):
-            raise ValueError(
-                f"{type(self.estimator).__name__} gives {logits.shape[1]} decision "
-                f"values for {len(self.classes)} classes, but there must be one per "
-                f"class: with support vectors use decision_function_shape='ovr'."
-            )
-        if not np.isfinite(logits).all():
-            raise ValueError(
-                f"{type(self.estimator).__name__} gives logits that are NaN or "
-                f"infinity. Rescale the features, or pass another head."
-            )
+        logits = classifier_logits(self.estimator, self.classes, block)
         return as_like(logits, block, block.dtype)
 
 
@@ -234,16 +208,9 @@ def check_head(head, classes, n_features, *, linear=False):
 def _no_weights(head):
     return ValueError(
         f"{type(head).__name__} has no coef_: a metric that compares weights with "
-        f"class means needs a linear head."
+        f"class means needs a linear head. LinearHead.from_classifier(classifier, X) "
+        f"makes the one that is closest to a fitted classifier."
     )
-
-
-def _ask(method, block):
-    """Result of a classifier's method for a block of rows, as a NumPy array."""
-    with warnings.catch_warnings():
-        # Blocks of rows have lost the column names that a frame had.
-        warnings.filterwarnings("ignore", "X does not have valid feature names")
-        return np.asarray(method(to_numpy(block)))
 
 
 def _is_plain(head):
@@ -258,6 +225,8 @@ def _coef(head):
     if coef is None or (hasattr(head, "support_vectors_") and len(head.classes_) > 2):
         return None
     coef = np.asarray(to_numpy(coef), dtype=float)
+    if coef.ndim == 1:  # as RidgeClassifier has it for two classes
+        coef = coef[None, :]
     binary = len(head.classes_) == 2 and coef.shape[0] == 1
     return coef if binary or coef.shape[0] == len(head.classes_) else None
 

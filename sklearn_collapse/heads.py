@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 
+from sklearn_collapse._linear_logits import closest_linear_logits
 from sklearn_collapse.utils._arrays import as_like, float_dtype, namespace, to_numpy
 from sklearn_collapse.utils._finite import check_finite
 from sklearn_collapse.utils._gpu import full_precision
@@ -80,6 +81,58 @@ class LinearHead(ClassifierMixin, BaseEstimator):
         """
         bias = None if layer.bias is None else layer.bias.detach()
         return cls(layer.weight.detach(), bias, classes=classes)
+
+    @classmethod
+    def from_classifier(cls, classifier, X, *, sample_weight=None):
+        """Take the linear head whose logits are closest to those of a classifier.
+
+        Makes a classifier without weights, such as a multilayer perceptron, a forest
+        or nearest neighbours, comparable with class means. How far the head may stand
+        for it is another question: see how often their predictions agree, on rows
+        that it was not made from.
+
+        Parameters
+        ----------
+        classifier : fitted classifier
+            With ``decision_function`` or ``predict_proba``; it reads NumPy rows.
+        X : array-like of shape (n, n_features)
+            Rows on which the logits are compared, of any array library.
+        sample_weight : array-like of shape (n,), default=None
+            Frequencies of the rows.
+
+        Returns
+        -------
+        LinearHead
+            Over ``classifier.classes_``, with two rows for two classes.
+
+        Notes
+        -----
+        Least squares over the rows, with an intercept: the weights are Cov(logits, X)
+        Sigma_T^+, of least norm, with the covariance Sigma_T of the rows and its rank
+        as elsewhere in the package. The logits are those of ``decision_function``, for
+        two classes plus and minus its half, or else the logarithm of
+        ``predict_proba``, where a probability of zero counts as the smallest normal
+        number: where many are zero, as with trees, the head tells zeros from the rest.
+
+        Of a linear classifier it gives the weights themselves, but for what they hold
+        in directions in which the rows do not vary.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.neural_network import MLPClassifier
+        >>> from sklearn_collapse import LinearHead
+        >>> from sklearn_collapse.datasets import load_cifar8_features
+        >>> data = load_cifar8_features()
+        >>> model = MLPClassifier(20, early_stopping=True, random_state=0)
+        >>> model = model.fit(data.data, data.target)
+        >>> head = LinearHead.from_classifier(model, data.data)
+        >>> agree = head.predict(data.X_test) == model.predict(data.X_test)
+        >>> bool(np.mean(agree) > 0.9)
+        True
+        """
+        coef, intercept = closest_linear_logits(classifier, X, sample_weight)
+        return cls(coef, intercept, classes=classifier.classes_)
 
     @property
     def coef_(self):

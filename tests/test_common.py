@@ -20,6 +20,7 @@ from sklearn_collapse.collapse import (
     RegressionCollapseScorer,
 )
 from sklearn_collapse.etf import (
+    CompatibilityScorer,
     ETFAligner,
     ETFAlignmentScorer,
     ETFClassifier,
@@ -70,6 +71,9 @@ INSTANCES = [
     GrassmannClassifier(1, centered=True, gamma=10.0),
     GrassmannClassifier(0.9, centered=True),
     GrassmannClassifier(0.5),
+    CompatibilityScorer(),
+    CompatibilityScorer("class_mean"),
+    CompatibilityScorer("class_mean", metric="euclidean"),
     MahalanobisDetector(),
     MahalanobisDetector(relative=True, normalize=True),
     MahalanobisDetector(shrinkage="ledoit_wolf", floor=0.01),

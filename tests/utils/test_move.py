@@ -25,7 +25,7 @@ from sklearn_collapse.utils._arrays import is_foreign, place_of, to_numpy
 from sklearn_collapse.utils._move import _Arrays
 from sklearn_collapse.utils.estimator_checks import labelled_rows
 
-_MEASURED = ("cosines_", "target_covariance_", "eigenvalues_")
+_MEASURED = ("cosines_", "matrix_", "target_covariance_", "eigenvalues_")
 METHODS = ("score_samples", "decision_function", "transform", "predict")
 pytestmark = pytest.mark.filterwarnings(
     "ignore::sklearn_collapse.metrics.CollapseWarning"
