@@ -10,7 +10,7 @@ import math
 import numpy as np
 from scipy.optimize import minimize
 
-from sklearn_collapse.utils._arrays import block_rows, slices
+from sklearn_collapse.utils._arrays import slices
 
 # Sharpness of the levels. The first is nearly a mean over all pairs, which has few
 # bad minima; the last exceeds the maximum by 1e-5 for a thousand vectors.
@@ -22,6 +22,10 @@ _FAINTEST = -200.0
 
 # Steps that L-BFGS remembers.
 _MEMORY = 20
+
+# Pairs in a row block: it is read many times over, so it should stay in the cache.
+_PAIRS = 2**17
+_FEWEST_ROWS = 64
 
 
 def polygon(n_classes):
@@ -35,10 +39,15 @@ def unit_rows_of(rows):
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
+def row_blocks(n_classes):
+    """Yield slices of rows of which all pairs fit into the cache."""
+    yield from slices(n_classes, max(_FEWEST_ROWS, _PAIRS // n_classes))
+
+
 def largest_cosine(units):
     """Largest cosine of two of the unit rows, in row blocks."""
     found = -1.0
-    for here in slices(len(units), block_rows(len(units))):
+    for here in row_blocks(len(units)):
         cosines = units[here] @ units.T
         _set_diagonal(cosines, here, -1.0)
         found = max(found, float(cosines.max()))
@@ -70,7 +79,7 @@ def smooth_largest_cosine(rows, sharpness):
     units = rows / norms
     peaks, sums = np.empty((2, len(units), 1))
     pull = np.empty_like(units)
-    for here in slices(len(units), block_rows(len(units))):
+    for here in row_blocks(len(units)):
         cosines = units[here] @ units.T
         _set_diagonal(cosines, here, -np.inf)
         peaks[here] = cosines.max(axis=1, keepdims=True)

@@ -3,8 +3,7 @@
 import numpy as np
 from scipy.optimize import minimize
 
-from sklearn_collapse._linalg._packing import unit_rows_of
-from sklearn_collapse.utils._arrays import block_rows, slices
+from sklearn_collapse._linalg._packing import row_blocks, unit_rows_of
 
 # Steps that L-BFGS remembers.
 _MEMORY = 20
@@ -48,7 +47,7 @@ def angle_loss(rows):
     total = units.sum(axis=0)
     pull = np.empty_like(units)
     loss, largest = float(total @ total), 0.0
-    for here in slices(len(units), block_rows(len(units))):
+    for here in row_blocks(len(units)):
         gap = units[here] @ units.T
         gap -= target
         size = here.stop - here.start

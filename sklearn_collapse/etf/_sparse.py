@@ -54,7 +54,8 @@ def sparse_etf(n_classes, n_features, sparsity=0.6, random_state=None):
     are no part of it: rows are divided by theirs at the end. Up to five starts, each
     with zeros of its own, until the angles are met. Their C (C - 1) / 2 equations need
     as many coordinates to choose, C ((1 - sparsity) d - 1); close to that the search
-    is slow. 100 classes in 512 dimensions take seconds.
+    is slow. Nor can two rows have an angle that share no coordinate, as happens when
+    (1 - sparsity)^2 d is small. 100 classes in 512 dimensions take seconds.
 
     References
     ----------
