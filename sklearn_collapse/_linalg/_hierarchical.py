@@ -54,8 +54,8 @@ def _shifted(kernel, offset):
 
 def is_psd(gram):
     """Whether no eigenvalue is negative beyond rounding of the largest."""
-    values = np.linalg.eigvalsh(gram)
-    return bool(values[0] >= -_rounding(values))
+    values, _ = eigh(gram)
+    return bool(values.min() >= -_rounding(values))
 
 
 def gram_factor(gram):
@@ -85,9 +85,9 @@ def gram_factor(gram):
 
 
 def _rounding(values):
-    """Size of an eigenvalue that is rounding, by ascending eigenvalues."""
+    """Size of an eigenvalue that is rounding."""
     n = len(values)
-    return max(10.0, math.sqrt(n)) * float(np.finfo(float).eps) * float(values[-1])
+    return max(10.0, math.sqrt(n)) * float(np.finfo(float).eps) * float(values.max())
 
 
 def _independent_rows(rows, tolerance):
