@@ -11,9 +11,9 @@ classes and some thousand dimensions. What is the best that class means can do t
 # Four frames
 # -----------
 # Each function returns unit rows, one for each class. `frame_report` says what the
-# literature asks about them: the least angle, the coherence (the largest absolute
-# cosine), how far both are from their bounds, and whether the frame is tight, that is,
-# treats all directions of its span alike.
+# literature asks about them: the least angle, and with it the largest cosine, which
+# Rankin's bound limits; the coherence, which is the largest absolute cosine, and Welch's
+# bound on it.
 import numpy as np
 
 from sklearn_collapse.etf import (
@@ -34,12 +34,13 @@ frames = {
     "spread, 64 classes": spread_frame(64, d),
     "sparse simplex, 5 classes": sparse_etf(5, d, random_state=0),
 }
-print(f"{'':<26}{'least angle':>12}{'coherence':>11}{'Welch':>7}{'tightness':>11}")
+print(f"{'':<26}{'angle':>8}{'cosine':>9}{'bound':>9}{'coherence':>11}{'bound':>9}")
 for name, frame in frames.items():
     report = frame_report(frame)
     print(
-        f"{name:<26}{report.least_angle:>11.1f}°{report.coherence:>11.3f}"
-        f"{report.welch_bound:>7.3f}{report.tightness:>11.3f}"
+        f"{name:<26}{report.least_angle:>7.1f}°{report.largest_cosine:>9.3f}"
+        f"{report.rankin_bound:>9.3f}{report.coherence:>11.3f}"
+        f"{report.welch_bound:>9.3f}"
     )
 
 # %%
@@ -116,7 +117,9 @@ right.hist(
 )
 largest = frame_report(frame).largest_cosine
 right.axvline(largest, color=BLUE, linewidth=1, linestyle="--")
-right.text(largest + 0.04, 1500, f"no cosine above {largest:.2f}", color=BLUE, fontsize=9)
+right.text(
+    largest + 0.04, 1500, f"no cosine above {largest:.2f}", color=BLUE, fontsize=9
+)
 right.set(xlabel="cosines of pairs, 64 classes", ylabel="pairs (twice)")
 right.legend(frameon=False, loc="upper left", fontsize=9)
 for ax in (left, right):

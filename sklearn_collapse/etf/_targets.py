@@ -1,6 +1,7 @@
 """The parameter ``frame`` of estimators: names, arrays, and what they come to."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -18,11 +19,17 @@ class NamedFrame(NamedTuple):
     limit: Callable  # n_features -> the most classes that have one
 
 
+@lru_cache(maxsize=8)
+def _spread(n_classes, n_features):
+    """The frame that a search finds; a model selection asks for it again and again."""
+    return spread_frame(n_classes, n_features)
+
+
 FRAMES = {
     "simplex": NamedFrame(lambda c, d: simplex_axes(c), lambda d: d + 1),
     "orthoplex": NamedFrame(lambda c, d: orthoplex(c), lambda d: 2 * d),
     "hypercube": NamedFrame(lambda c, d: hypercube(c), lambda d: 2**d),
-    "spread": NamedFrame(spread_frame, lambda d: 2 if d == 1 else np.inf),
+    "spread": NamedFrame(_spread, lambda d: 2 if d == 1 else np.inf),
 }
 
 

@@ -69,9 +69,7 @@ def mistake_severity(
     >>> mistake_severity(y_true, ["cat", "dog", "ship", "cat"], tree, distance="path")
     3.0
     """
-    if distance not in ("height", "path"):
-        raise ValueError(f"distance must be 'height' or 'path', got {distance!r}.")
-    labels, distances = _class_distances(hierarchy, classes, distance)
+    labels, distances = class_distances(hierarchy, classes, distance)
     true, predicted = (
         encode_known(y, labels, "in the hierarchy") for y in (y_true, y_pred)
     )
@@ -86,27 +84,45 @@ def mistake_severity(
     return float(np.average(distances[true[wrong], predicted[wrong]], weights=weights))
 
 
-def _class_distances(hierarchy, classes, distance):
-    """Labels and the distances between them, (C, C)."""
+def class_distances(hierarchy, classes, distance, name="hierarchy"):
+    """Labels, sorted, and the distances between them.
+
+    Parameters
+    ----------
+    hierarchy : nested containers of labels, or array
+    classes : array-like of shape (C,) or None
+        Labels of an array; by default 0, …, C - 1.
+    distance : {"height", "path"}
+        In a tree.
+    name : str
+        That of the argument, for errors.
+
+    Returns
+    -------
+    labels : ndarray of shape (C,)
+    distances : ndarray of shape (C, C)
+    """
+    if distance not in ("height", "path"):
+        raise ValueError(f"distance must be 'height' or 'path', got {distance!r}.")
     if isinstance(hierarchy, _CONTAINERS):
         if classes is not None:
             raise ValueError(
-                "classes goes with an array as hierarchy; nested containers hold the "
+                f"classes goes with an array as {name}; nested containers hold the "
                 "labels themselves. Pass np.asarray(…) if yours holds numbers."
             )
-        return _nested_distances(hierarchy, distance)
+        return _nested_distances(hierarchy, distance, name)
     array = np.asarray(
         to_numpy(detach(hierarchy)) if is_foreign(hierarchy) else hierarchy, dtype=float
     )
     # The diagonal tells a linkage of five classes from the distances of four.
     is_square = array.ndim == 2 and array.shape[0] == array.shape[1]
     if is_square and not np.diagonal(array).any():
-        distances = _checked_distances(array)
+        distances = _checked_distances(array, name)
     elif array.ndim == 2 and array.shape[1] == 4 and is_valid_linkage(array):
         distances = _linkage_distances(array, distance)
     else:
         raise ValueError(
-            f"hierarchy must be nested labels, a (C, C) matrix of distances with zeros "
+            f"{name} must be nested labels, a (C, C) matrix of distances with zeros "
             f"on its diagonal, or a linkage of shape (C - 1, 4), got an array of shape "
             f"{array.shape}."
         )
@@ -123,9 +139,9 @@ def _class_distances(hierarchy, classes, distance):
     return labels, distances[np.ix_(order, order)]
 
 
-def _checked_distances(array):
+def _checked_distances(array, name):
     if not np.isfinite(array).all() or (array < 0).any():
-        raise ValueError("Distances in hierarchy must be finite and not negative.")
+        raise ValueError(f"Distances in {name} must be finite and not negative.")
     return array
 
 
@@ -147,17 +163,17 @@ def _linkage_distances(linkage, distance):
     return distances
 
 
-def _nested_distances(tree, distance):
+def _nested_distances(tree, distance, name):
     """Labels of a nested hierarchy and the distances between them."""
     found: list = []
     nodes: list = []  # (positions of the leaves, height, depth) of every inner node
     depths: list = []
-    _walk(tree, 0, found, depths, nodes)
-    labels, codes = encode_labels(found, "hierarchy")
+    _walk(tree, 0, found, depths, nodes, name)
+    labels, codes = encode_labels(found, name)
     if len(labels) < len(found):
         repeated = labels[np.bincount(codes) > 1][:5].tolist()
         raise ValueError(
-            f"hierarchy holds labels more than once: {repeated}. Pass distances or a "
+            f"{name} holds labels more than once: {repeated}. Pass distances or a "
             f"linkage as an array."
         )
     distances = np.zeros((len(found), len(found)))
@@ -172,19 +188,19 @@ def _nested_distances(tree, distance):
     return labels, distances[np.ix_(order, order)]
 
 
-def _walk(node, depth, found, depths, nodes):
+def _walk(node, depth, found, depths, nodes, name):
     """Collect leaves and inner nodes below a node; return its height."""
     if not isinstance(node, _CONTAINERS):
         found.append(node)
         depths.append(depth)
         return 0
     if not node:
-        raise ValueError("hierarchy holds an empty node: every node needs a label.")
+        raise ValueError(f"{name} holds an empty node: every node needs a label.")
     children = node
     if isinstance(node, dict):
         # A name stands for a node; a single label is its one child.
         children = [v if isinstance(v, _CONTAINERS) else [v] for v in node.values()]
     start = len(found)
-    height = 1 + max(_walk(c, depth + 1, found, depths, nodes) for c in children)
+    height = 1 + max(_walk(c, depth + 1, found, depths, nodes, name) for c in children)
     nodes.append((slice(start, len(found)), height, depth))
     return height
