@@ -12,8 +12,8 @@ classes and some thousand dimensions. What is the best that class means can do t
 # -----------
 # Each function returns unit rows, one for each class. `frame_report` says what the
 # literature asks about them: the least angle, and with it the largest cosine, which
-# Rankin's bound limits; the coherence, which is the largest absolute cosine, and Welch's
-# bound on it.
+# Rankin's bound limits; the coherence, which is the largest absolute cosine, and
+# Welch's bound on it.
 import numpy as np
 
 from sklearn_collapse.etf import (
@@ -50,10 +50,10 @@ for name, frame in frames.items():
 #
 # How far apart can many classes be?
 # ----------------------------------
-# Up to 17 classes in 16 dimensions the answer is the simplex, up to 32 the orthoplex, and
-# both are exact. Beyond that nobody knows the best angles, apart from special cases, and
-# what `spread_frame` finds is as good as its search. Random directions are what an
-# untrained network starts with.
+# Up to 17 classes in 16 dimensions the answer is the simplex, up to 32 the orthoplex,
+# and both are exact. Beyond that nobody knows the best angles, apart from special
+# cases, and what `spread_frame` finds is as good as its search. Random directions are
+# what an untrained network starts with.
 import matplotlib.pyplot as plt
 
 numbers = [4, 8, 12, 17, 18, 24, 32, 33, 40, 48, 64, 128, 256]
@@ -85,7 +85,7 @@ for x, height, text, colour in (
     (80, 93, "Rankin's bound", BLACK),
     (90, 68, "spread_frame", BLUE),
     (4.4, 88, "smallest hypercube", RED),
-    (4.4, 58, "random directions", GREY),
+    (4.4, 50, "random directions", GREY),
 ):
     left.text(x, height, text, color=colour, fontsize=9)
 for c, text in ((d + 1, "simplex"), (2 * d, "orthoplex")):

@@ -2,8 +2,8 @@
 Do class means know that dogs are animals?
 ==========================================
 
-Theory says that class means of a collapsed network form a simplex: every class is as far
-from every other. Networks that stop earlier have other ideas. Here class means of a
+Theory says that class means of a collapsed network form a simplex: every class is as
+far from every other. Networks that stop earlier have other ideas. Here class means of a
 real network are held against a frame that knows a hierarchy of the classes, and the
 question is asked the way questions of this kind should be: does the frame fit better
 than those that know any other hierarchy?
@@ -37,9 +37,9 @@ print(f"cosine within a camp {cosines[0, 1]:.2f}, across {cosines[0, 2]:.2f}")
 # %%
 # Better than a simplex
 # ---------------------
-# Procrustes analysis turns and scales the class means onto a frame; the disparity is the
-# share that is left. The frame with two camps leaves about half as much as the simplex,
-# on new rows as well.
+# Procrustes analysis turns and scales the class means onto a frame; the disparity is
+# the share that is left. The frame with two camps leaves about half as much as the
+# simplex, on new rows as well.
 from sklearn_collapse.etf import ETFAlignmentScorer
 
 print(f"{'frame':<10} {'disparity':>10} {'on new rows':>12} {'worst class':>12}")
@@ -73,9 +73,9 @@ better = sum(value < simplex for value in splits.values())
 print(f"{better} of {len(splits)} splits fit better than the simplex ({simplex:.3f})")
 
 # %%
-# Vehicles and animals are the best split of all, and by far. Nearly all others are worse
-# than the simplex, which knows no camps. It is this hierarchy and not just any that the
-# network has found, from labels that never spoke of it.
+# Vehicles and animals are the best split of all, and by far. Nearly all others are
+# worse than the simplex, which knows no camps. It is this hierarchy and not just any
+# that the network has found, from labels that never spoke of it.
 import matplotlib.pyplot as plt
 from matplotlib.colors import CenteredNorm
 
@@ -103,7 +103,7 @@ ax.plot(values, np.arange(1, len(values) + 1), "o", color=GREY, markersize=4)
 ax.plot(values[0], 1, "o", color=RED, markersize=8)
 ax.annotate(
     *("vehicles | animals", (values[0], 1)),
-    xytext=(-4, 10),
+    xytext=(-4, -18),
     textcoords="offset points",
     color=RED,
 )
@@ -113,6 +113,7 @@ ax.set(
     xlabel="disparity of class means and frame",
     ylabel="all splits into 3 and 5, best first",
     xlim=(0.1, None),
+    ylim=(-5, 58),
 )
 ax.spines[["top", "right"]].set_visible(False)
 plt.show()
