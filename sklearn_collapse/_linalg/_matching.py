@@ -25,9 +25,9 @@ _EPS = float(np.finfo(np.float64).eps)
 _ALL, _EXCHANGED = 6, 32
 # The most starts of two kinds, the fewest of others, and what those of many classes may
 # cost: C^3 numbers each.
-_PAIRS, _GRAPHS, _FEWEST, _EFFORT = 256, 12, 4, 5e8
+_PAIRS, _GRAPHS, _FEWEST, _EFFORT = 256, 12, 4, 2e8
 # Numbers to go through while classes are pinned one after the other.
-_PINNED = 1e8
+_PINNED = 3e7
 # Ends of starts of which pairs are exchanged.
 _KEPT = 4
 # Matrices that are decomposed at once.
@@ -173,12 +173,19 @@ def _pinned(gram, other, cost, i, j):
     Those in a symmetric frame are told apart by their angles with what is pinned.
     """
     n = len(gram)
-    cost, free = cost.copy(), np.ones((n, n), dtype=bool)
-    for _ in range(min(n - 1, int(_PINNED / n**2))):
-        cost += n * (gram[:, i, None] - other[None, :, j]) ** 2
-        free[i] = free[:, j] = False
-        i, j = divmod(int(np.argmin(np.where(free, cost, np.inf))), n)
-    return linear_sum_assignment(cost)[1]
+    cost, order = cost / n, np.full(n, -1)
+    for _ in range(min(n, int(_PINNED / n**2))):
+        order[i] = j
+        gap = gram[:, i, None] - other[None, :, j]
+        gap *= gap
+        cost += gap
+        cost[i] = cost[:, j] = np.inf
+        i, j = divmod(int(np.argmin(cost)), n)
+    rows = np.flatnonzero(order < 0)
+    columns = np.setdiff1d(np.arange(n), order)
+    rest = linear_sum_assignment(cost[np.ix_(rows, columns)])[1]
+    order[rows] = columns[rest]
+    return order
 
 
 def _graph_matching(gram, other, order):
