@@ -118,11 +118,14 @@ def test_what_the_rotation_leaves_out_counts():
     assert abs(scorer.score_samples((centre + outside)[None, :])[0]) < 1e-12
 
 
-def test_rows_in_the_centre(library):
-    means = np.array([[1.0, 0], [-1, 0], [0, 0]]) + 5
+@pytest.mark.parametrize("offset", [5.0, 0.3, 1 / 7])
+def test_rows_in_the_centre(library, offset):
+    """To rounding: they have no direction, like their class mean."""
+    means = np.array([[0.1, 0.7], [-0.1, -0.7], [0.0, 0.0]]) + offset
     y = np.repeat(np.arange(3), 3)
     X = means[y]
     scorer = ETFAlignmentScorer().fit(library.asarray(X), y)
+    assert library.to_numpy(scorer.class_alignment_)[2] == 0
     for labels in (y, None):
         found = library.to_numpy(scorer.score_samples(library.asarray(X), labels))
         assert_array_equal(found[y == 2], 0)
@@ -226,3 +229,19 @@ def test_table():
     expected = ETFAlignmentScorer().fit(X, y).score_samples(X, y)
     found = scorer.score_samples(table, pd.Series(y))
     assert_allclose(found, expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_rows_that_are_sent_to_a_device(monkeypatch, labelled):
+    """Main memory stands for a GPU; results come home."""
+    torch = pytest.importorskip("torch")
+    X, y = make_rows((300, 200, 100, 250, 150))
+    labels = y if labelled else None
+    scorer = ETFAlignmentScorer().fit(X, y)
+    expected = scorer.score_samples(X, labels)
+    arrays = "sklearn_collapse.utils._arrays"
+    monkeypatch.setattr(f"{arrays}.gpu_for", lambda device, work: torch.empty(0))
+    monkeypatch.setattr(f"{arrays}.block_rows", lambda width: 64)
+    found = scorer.score_samples(X, labels)
+    assert type(found) is np.ndarray
+    assert_allclose(found, expected, atol=1e-14)
