@@ -97,6 +97,14 @@ def test_alignment(rows, small_blocks):
     for name, value in scorer.metrics_.items():
         assert_allclose(value, expected[name], rtol=1e-9)
     assert_allclose(scorer.score(elsewhere, y % 6), -expected["disparity"], rtol=1e-9)
+    scorer = ETFAlignmentScorer("orthoplex", matching="optimal")
+    found = clone(scorer).fit(elsewhere, y % 9)
+    expected = clone(scorer).fit(X, y % 9)
+    for labels in (None, y % 9):
+        cosines = found.score_samples(elsewhere, labels)
+        assert cosines.device == OTHER
+        cosines = np.asarray(cosines.to_device(DEFAULT))
+        assert_allclose(cosines, expected.score_samples(X, labels), atol=1e-6)
 
 
 def test_groups(rows, small_blocks):

@@ -7,11 +7,20 @@ there would turn it at the whim of the solver, while U V^T is unique, also where
 singular values are equal, as all those of a perfect frame are.
 """
 
+import math
 from typing import NamedTuple
 
-from sklearn_collapse._linalg._frames import unit_means
-from sklearn_collapse.utils._arrays import Array
+import numpy as np
+
+from sklearn_collapse._linalg._frames import (
+    gram_tiles,
+    unit_means,
+    without_diagonal,
+)
+from sklearn_collapse._linalg._rows import centring, map_rows
+from sklearn_collapse.utils._arrays import Array, float_dtype, namespace
 from sklearn_collapse.utils._decompositions import svd, svdvals
+from sklearn_collapse.utils._finite import raise_nonfinite
 
 
 class Alignment(NamedTuple):
@@ -121,3 +130,81 @@ def all_cosines(points, rounding, rotation, vertices, xp):
     """Cosine of each rotated point with each vertex, (C, C); see `own_cosines`."""
     turned = xp.matmul(unit_means(points, rounding, xp), rotation)
     return xp.clip(xp.matmul(turned, xp.matrix_transpose(vertices)), -1.0, 1.0)
+
+
+def cosine_gap(units, vertices, xp):
+    """Mean and standard deviation over pairs of how far cosines are from the frame's.
+
+    Parameters
+    ----------
+    units, vertices : array of shape (m, d) and (m, k)
+        Unit rows, or zero.
+
+    Returns
+    -------
+    mean, std : float
+        Of cos(a_i, a_j) - cos(b_i, b_j) over i != j; nan for a single row.
+    """
+    n_pairs = units.shape[0] * (units.shape[0] - 1)
+    if not n_pairs:
+        return math.nan, math.nan
+    total, total_square = 0.0, 0.0
+    for tile, ideal in zip(
+        gram_tiles(units, xp), gram_tiles(vertices, xp), strict=True
+    ):
+        gap = without_diagonal(tile, tile.values - ideal.values, xp)
+        total += tile.times * float(xp.sum(gap))
+        total_square += tile.times * float(xp.sum(gap * gap))
+    variance = total_square / n_pairs - (total / n_pairs) ** 2
+    return total / n_pairs, math.sqrt(max(variance, 0.0))
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def row_cosines(rows, centre, rounding, directions, codes=None):
+    """Cosine of each row with the direction of its class, or with the nearest one.
+
+    Parameters
+    ----------
+    rows : Rows
+    centre : array of shape (d,)
+        Taken off the rows, in float64.
+    rounding : float
+        Norm below which a centred row is rounding; its cosine is 0.
+    directions : array of shape (C, d)
+        Vertices turned back, in float64; they are shorter than 1 by what they lack.
+    codes : ndarray of int of shape (n,) or None
+        Class of each row; None for the direction with the largest cosine.
+
+    Returns
+    -------
+    array of shape (n,)
+        In X's own library, in the precision in which rows are mapped.
+    """
+    xp = rows.xp
+    dtype = float_dtype(rows.X, xp)
+    centred = centring(rows, centre, dtype)
+    directions = rows.local(directions, dtype)
+    if codes is not None:
+        codes = rows.local(codes)
+
+    def cosines(block, here):
+        z = centred(block)
+        # In units of the largest entry, so that no square leaves the range.
+        largest = xp.max(xp.abs(z), axis=1, keepdims=True)
+        z = z / xp.where(largest > 0, largest, xp.ones_like(largest))
+        norms = xp.sqrt(xp.vecdot(z, z))
+        if codes is None:
+            found = xp.max(xp.matmul(z, xp.matrix_transpose(directions)), axis=1)
+        else:
+            found = xp.vecdot(z, xp.take(directions, codes[here], axis=0))
+        zero = norms * largest[:, 0] <= rounding
+        found = found / xp.where(zero, xp.ones_like(norms), norms)
+        found = xp.where(zero, xp.zeros_like(found), found)
+        return (xp.clip(found, -1.0, 1.0),)
+
+    # NaN and infinity in a row reach its cosine.
+    width = max(2 * directions.shape[1], directions.shape[0])
+    found = map_rows(rows, cosines, width, dtype, home=True, check=False)[0]
+    if not bool(namespace(found).all(namespace(found).isfinite(found))):
+        raise_nonfinite(rows.X)
+    return found

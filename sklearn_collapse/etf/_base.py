@@ -168,7 +168,9 @@ def align_means(geometry, frame, matching):
     own = np.arange(n_classes)
     # Any order of a simplex is a rotation of any other.
     if matching == "optimal" and not (isinstance(frame, str) and frame == "simplex"):
-        own = match_vertices(to_numpy(geometry.means), to_numpy(rows))
+        left, values, _ = geometry.between
+        # Multiples of the means in a basis of their own: no more columns than classes.
+        own = match_vertices(to_numpy(left * values), to_numpy(rows))
         rows = geometry.xp.take(rows, geometry.local(own), axis=0)
     found = procrustes(geometry.means, geometry.between, rows, geometry.xp)
     return AlignedMeans(geometry.mean, geometry.means, rows, own, found)

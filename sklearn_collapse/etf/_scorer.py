@@ -9,25 +9,31 @@ from sklearn_collapse._head_argument import check_head, fitted_head, resolve_hea
 from sklearn_collapse._linalg._moments import NonFiniteError, class_means
 from sklearn_collapse._linalg._procrustes import (
     all_cosines,
-    best_scale,
-    mean_square,
-    misfit,
     own_cosines,
+    row_cosines,
     unit_vertices,
+)
+from sklearn_collapse.etf._alignment import (
+    OF_HEAD,
+    OF_MEANS,
+    alignment_metrics,
+    head_metrics,
 )
 from sklearn_collapse.etf._base import FrameEstimator
 from sklearn_collapse.metrics._geometry import ClassGeometry
-from sklearn_collapse.utils._arrays import Rows
-from sklearn_collapse.utils._finite import raise_nonfinite
+from sklearn_collapse.utils._arrays import Rows, float_dtype
+from sklearn_collapse.utils._finite import check_finite, raise_nonfinite
 from sklearn_collapse.utils._labels import encode_labels
-from sklearn_collapse.utils._sklearn_private import (
-    HasMethods,
-    StrOptions,
-)
+from sklearn_collapse.utils._sklearn_private import HasMethods, StrOptions
 from sklearn_collapse.utils._warnings import CollapseWarning, warn_caller
 
 # What score may return, and whether less is better aligned.
-_CRITERIA = {"disparity": True, "alignment_mean": False, "alignment_min": False}
+_CRITERIA = {
+    "disparity": True,
+    "alignment_mean": False,
+    "alignment_min": False,
+    "cosine_gap_std": True,
+}
 
 
 class ETFAlignmentScorer(FrameEstimator):
@@ -47,13 +53,14 @@ class ETFAlignmentScorer(FrameEstimator):
         more classes than those have. A frame is centred at the mean of its rows.
     matching : {"order", "optimal"}, default="order"
         Which row of the frame belongs to which class: that of the sorted labels, or
-        the assignment under which class means come closest to their vertices. For the
-        simplex all are alike.
+        the assignment under which class means come closest to their vertices (see
+        Notes). For the simplex all are alike.
     head : {None, "lda"} or classifier, default=None
         A linear head. "lda" is the linear discriminant of the same moments; a
         `LinearHead` or a ``FrozenEstimator`` is used as it is; any other classifier
         is cloned and fitted on the same rows. Rows are matched by class label.
-    criterion : {"disparity", "alignment_mean", "alignment_min"}, default="disparity"
+    criterion : {"disparity", "alignment_mean", "alignment_min", "cosine_gap_std"}, \
+            default="disparity"
         What ``score`` returns.
     device : str, default="auto"
         Where NumPy rows are worked on: "auto", "cpu" or a torch device. Arrays of
@@ -63,14 +70,16 @@ class ETFAlignmentScorer(FrameEstimator):
     ----------
     metrics_ : dict of str to float
         "disparity", in [0, 1], lower is better; "alignment_mean", "alignment_std" and
-        "alignment_min" of ``class_alignment_``; with a head "head_disparity" and
-        "head_alignment_mean", the same for its rows. Computed on first access.
+        "alignment_min" of ``class_alignment_``; "cosine_gap_mean" and "cosine_gap_std",
+        in [-2, 2] and [0, 2], 0 for the angles of the frame. With a head
+        "head_disparity" and "head_alignment_mean", the same for its rows, and
+        "head_self_duality", in [0, 2], lower is better. Computed on first access.
     class_alignment_ : array of shape (C,)
         Cosine of each class mean with its own vertex, in [-1, 1], higher is better.
     cosines_ : array of shape (C, C)
         Cosines of class means (rows) with vertices (columns, by class).
     assignment_ : ndarray of int of shape (C,)
-        Row of the frame that each class has.
+        Row of the frame that each class has; the order where nothing can be aligned.
     classes_ : ndarray of shape (C,)
         Labels.
     means_ : array of shape (C, d)
@@ -102,21 +111,34 @@ class ETFAlignmentScorer(FrameEstimator):
     misaligned. It is 0 where a class mean or a vertex lies in the centre. Means and
     deviations over classes are unweighted, normaliser C.
 
+    The cosine gap is cos(a_i, a_j) - cos(b_i, b_j), its mean and standard deviation
+    over pairs i != j with normaliser C (C - 1), as in [2]_ but of centred class means
+    and vertices. It needs no rotation. For the simplex the deviation is
+    `nc2_equiangularity` of balanced classes.
+
     The rows of a head are centred at their mean, which changes no decision, turned by
-    the R of the class means and given a scale of their own that is not negative.
+    the R of the class means and given a scale of their own that is not negative. Their
+    self-duality is `nc3_self_duality` of balanced classes and centred rows; "lda" is
+    the discriminant of the rows as they are, which are not weighted for it.
 
     A small disparity alone proves little: differences of class means that are only
     noise are nearly orthogonal in many dimensions, so that random labels can come
     closer to a simplex than true ones. New rows tell them apart: ``score`` is then
     far below minus the disparity, and the alignment near 0.
 
-    All is nan where class means coincide and, with a warning, where C > d + 1 classes
-    have no simplex. In cross-validation pass ``cv=StratifiedKFold()``.
+    ``matching="optimal"`` is explained with `ETFAligner`. Chosen on the fitted rows it
+    stays as it is for new ones.
+
+    All is nan where class means coincide and, with a warning, where so many classes
+    have no frame of that name, as C > d + 1 have no simplex. In cross-validation
+    pass ``cv=StratifiedKFold()``.
 
     References
     ----------
     .. [1] Papyan, V., Han, X. Y., Donoho, D. L. (2020). "Prevalence of neural collapse
        during the terminal phase of deep learning training". PNAS 117(40).
+    .. [2] Liang, T., Davis, J. (2023). "Inducing Neural Collapse to a Fixed
+       Hierarchy-Aware Frame for Reducing Mistake Severity". ICCV.
 
     Examples
     --------
@@ -128,6 +150,8 @@ class ETFAlignmentScorer(FrameEstimator):
     0.22
     >>> round(scorer.score(data.X_test, data.y_test), 2)
     -0.23
+    >>> round(float(scorer.score_samples(data.X_test, data.y_test).mean()), 2)
+    0.62
     """
 
     _parameter_constraints: dict = {
@@ -170,7 +194,8 @@ class ETFAlignmentScorer(FrameEstimator):
         Returns
         -------
         float
-            The criterion; the disparity is negated, and may exceed 1 here.
+            The criterion; the disparity and the cosine gap are negated. The disparity
+            may exceed 1 here; the cosine gap of a single class is nan.
         """
         X, codes, weights = self._validate_labelled(X, y, sample_weight, "score")
         if self.criterion not in _CRITERIA:
@@ -198,6 +223,48 @@ class ETFAlignmentScorer(FrameEstimator):
         )
         value = values[self.criterion]
         return -value if _CRITERIA[self.criterion] else value
+
+    def score_samples(self, X, y=None):
+        """Measure the alignment of single rows.
+
+        The fitted centre and rotation are used.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Features.
+        y : array-like of shape (n,), default=None
+            Labels, all seen in fit. Without, each row is held against the vertex that
+            is nearest to it.
+
+        Returns
+        -------
+        array of shape (n,)
+            Cosine of each row with the vertex of its class, in [-1, 1], higher is
+            better; without ``y`` the largest cosine with any vertex. 0 for a row in
+            the centre, nan where nothing can be aligned.
+        """
+        if y is None:
+            X, codes = self._validate_rows(X, "score_samples"), None
+        else:
+            X, codes, _ = self._validate_labelled(X, y, None, "score_samples")
+        aligned, geometry = self._aligned_if_any(), self._geometry()
+        xp = geometry.xp
+        if aligned is None:
+            check_finite(X)
+            return xp.full_like(X[:, 0], math.nan, dtype=float_dtype(X, xp))
+        back = xp.matrix_transpose(aligned.alignment.rotation)
+        directions = xp.matmul(unit_vertices(aligned.frame, xp), back)
+        rounding = float(xp.max(geometry.mean_rounding))
+        rows = Rows(X, self.device, work=float(X.shape[0]) * X.shape[1])
+        return row_cosines(rows, aligned.centre, rounding, directions, codes)
+
+    @property
+    def assignment_(self):
+        """Which row of the frame each class has; the order where nothing aligns."""
+        check_is_fitted(self, "moments_")
+        aligned = self._aligned_if_any()
+        return np.arange(len(self.classes_)) if aligned is None else aligned.own
 
     @property
     def metrics_(self):
@@ -273,63 +340,12 @@ class ETFAlignmentScorer(FrameEstimator):
 
     def _measure(self):
         aligned, geometry = self._aligned_if_any(), self._geometry()
-        xp = geometry.xp
-        names = ["disparity", "alignment_mean", "alignment_std", "alignment_min"]
-        if self.head_ is not None:
-            names += ["head_disparity", "head_alignment_mean"]
         if aligned is None:
+            names = OF_MEANS if self.head_ is None else OF_MEANS + OF_HEAD
             return dict.fromkeys(names, math.nan)
-        values = alignment_metrics(aligned.means, geometry.mean_rounding, aligned, xp)
+        values = alignment_metrics(
+            aligned.means, geometry.mean_rounding, aligned, geometry.xp
+        )
         if self.head_ is not None:
-            values |= head_metrics(self._head_rows(), aligned, xp)
+            values |= head_metrics(self._head_rows(), aligned, geometry)
         return values
-
-
-def alignment_metrics(means, rounding, aligned, xp, here=None):
-    """Disparity and alignment of class means under a given alignment.
-
-    Parameters
-    ----------
-    means : array of shape (m, d)
-        Centred where the alignment is.
-    rounding : float or array of shape (m, 1)
-        Norm below which a class mean is rounding.
-    aligned : AlignedMeans
-    here : array of int of shape (m,) or None
-        Their classes; None for all.
-
-    Returns
-    -------
-    dict of str to float
-    """
-    frame, (rotation, scale, disparity, _) = aligned.frame, aligned.alignment
-    vertices = unit_vertices(frame, xp)
-    if here is not None:
-        size = mean_square(frame, xp)
-        frame, vertices = (xp.take(x, here, axis=0) for x in (frame, vertices))
-        disparity = misfit(means, rotation, scale, frame, size, xp)
-    cosines = own_cosines(means, rounding, rotation, vertices, xp)
-    return {
-        "disparity": disparity,
-        "alignment_mean": float(xp.mean(cosines)),
-        "alignment_std": float(xp.std(cosines)),
-        "alignment_min": float(xp.min(cosines)),
-    }
-
-
-def head_metrics(weights, aligned, xp):
-    """Disparity and alignment of the rows of a head, under the means' rotation."""
-    rotation, frame = aligned.alignment.rotation, aligned.frame
-    eps = float(xp.finfo(xp.float64).eps)
-    largest = float(xp.max(xp.vecdot(weights, weights))) ** 0.5
-    rounding = max(weights.shape) * eps * largest
-    weights = weights - xp.mean(weights, axis=0)
-    if not bool(xp.any(xp.vecdot(weights, weights) > rounding**2)):
-        return {"head_disparity": math.nan, "head_alignment_mean": math.nan}
-    scale = best_scale(weights, rotation, frame, xp)
-    size = mean_square(frame, xp)
-    cosines = own_cosines(weights, rounding, rotation, unit_vertices(frame, xp), xp)
-    return {
-        "head_disparity": misfit(weights, rotation, scale, frame, size, xp),
-        "head_alignment_mean": float(xp.mean(cosines)),
-    }

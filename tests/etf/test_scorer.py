@@ -19,12 +19,20 @@ from sklearn_collapse import ClassMoments, LinearHead
 from sklearn_collapse.collapse import NeuralCollapseScorer
 from sklearn_collapse.datasets import load_cifar8_features
 from sklearn_collapse.etf import ETFAligner, ETFAlignmentScorer
-from sklearn_collapse.metrics import CollapseWarning
+from sklearn_collapse.metrics import (
+    CollapseWarning,
+    nc2_equiangularity,
+    nc3_self_duality,
+)
 
 C, D = 5, 7
-CRITERIA = ["disparity", "alignment_mean", "alignment_min"]
-PLAIN = {"disparity", "alignment_mean", "alignment_std", "alignment_min"}
-OF_HEAD = {"head_disparity", "head_alignment_mean"}
+CRITERIA = ["disparity", "alignment_mean", "alignment_min", "cosine_gap_std"]
+NEGATED = {"disparity", "cosine_gap_std"}
+PLAIN = {
+    *("disparity", "alignment_mean", "alignment_std", "alignment_min"),
+    *("cosine_gap_mean", "cosine_gap_std"),
+}
+OF_HEAD = {"head_disparity", "head_alignment_mean", "head_self_duality"}
 
 
 def random_means(n_classes=C, d=D, seed=0):
@@ -55,7 +63,10 @@ def centred_frame(frame):
 
 def expected_metrics(A, B, rotation, scale):
     own = np.diag(oracles.cosines(A, B, rotation))
+    gap_mean, gap_std = oracles.cosine_gaps(A, B)
     return {
+        "cosine_gap_mean": gap_mean,
+        "cosine_gap_std": gap_std,
         "disparity": oracles.residual(A - A.mean(axis=0), B, rotation, scale),
         "alignment_mean": own.mean(),
         "alignment_std": np.sqrt(((own - own.mean()) ** 2).mean()),
@@ -128,8 +139,39 @@ def test_head(library, frame, kind):
     assert_allclose(oracles.residual(W, B, rotation, scale), expected, rtol=1e-9)
     cosines = np.diag(oracles.cosines(W, B, rotation))
     assert_allclose(found["head_alignment_mean"], cosines.mean(), rtol=rtol, atol=rtol)
+    A = A / np.linalg.norm(A)
+    duality = np.sqrt(np.sum((W / np.linalg.norm(W) - A) ** 2))
+    assert_allclose(found["head_self_duality"], duality, rtol=rtol)
     plain = ETFAlignmentScorer(frame).fit(X, y).metrics_
     assert_same({name: found[name] for name in PLAIN}, plain)
+
+
+@pytest.mark.parametrize("kind", [*HEADS, "binary", "extra"])
+def test_self_duality_is_that_of_the_metric(kind):
+    """For every kind of head; rows of few classes weigh as much as of many."""
+    X, y = make_rows(9)
+    if kind == "binary":
+        X, y = X[y < 2], np.array(["b", "a"])[y[y < 2]]
+        head = FrozenEstimator(LogisticRegression().fit(X, y))
+        assert head.coef_.shape == (1, D)
+    elif kind == "extra":
+        head = random_head(7, classes=[3, 9, 1, 0, 4, 7, 2])
+        X, y = make_rows()
+    else:
+        head = HEADS[kind](X, y)
+    found = ETFAlignmentScorer(head=head).fit(X, y).metrics_["head_self_duality"]
+    options = {"class_weight": "balanced", "centered": True}
+    assert_allclose(found, nc3_self_duality(X, y, head, **options), rtol=1e-10)
+
+
+def test_discriminant_is_that_of_the_rows_as_they_are():
+    """The metric weighs rows for it; with these weights both are the same."""
+    X, y = make_rows()
+    scorer = ETFAlignmentScorer(head="lda").fit(X, y)
+    options = {"class_weight": "balanced", "centered": True}
+    head = LinearHead(scorer._head_rows())
+    expected = nc3_self_duality(X, y, head, **options)
+    assert_allclose(scorer.metrics_["head_self_duality"], expected, rtol=1e-10)
 
 
 def test_head_that_is_the_class_means():
@@ -139,7 +181,9 @@ def test_head_that_is_the_class_means():
     found = ETFAlignmentScorer(head=head).fit(X, y).metrics_
     assert_allclose(found["head_disparity"], found["disparity"], rtol=1e-10)
     assert_allclose(found["head_alignment_mean"], found["alignment_mean"], rtol=1e-12)
+    assert found["head_self_duality"] < 1e-14
     found = ETFAlignmentScorer(head=LinearHead(-random_means())).fit(X, y).metrics_
+    assert_allclose(found["head_self_duality"], 2, rtol=1e-14)
     assert found["head_disparity"] == pytest.approx(1)  # not mirrored by its scale
     assert_allclose(found["head_alignment_mean"], -found["alignment_mean"], rtol=1e-12)
 
@@ -209,6 +253,42 @@ def test_small_blocks_are_not_gathered_one_by_one():
     assert scorer.moments_._buffer.n_rows == len(X)
 
 
+# -- angles of the frame -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tile", [1024, 2])
+def test_cosine_gap(library, monkeypatch, tile):
+    monkeypatch.setattr("sklearn_collapse._linalg._frames._TILE", tile)
+    X, y = make_rows()
+    frame = FRAMES["wide"]
+    found = ETFAlignmentScorer(frame).fit(library.asarray(X), y).metrics_
+    expected = oracles.cosine_gaps(oracles.centred_means(X, y), centred_frame(frame))
+    names = ("cosine_gap_mean", "cosine_gap_std")
+    assert_allclose([found[name] for name in names], expected, rtol=1e-11)
+
+
+def test_cosine_gap_of_the_simplex_is_the_spread_of_the_angles():
+    X, y = make_rows()
+    found = ETFAlignmentScorer().fit(X, y).metrics_
+    expected = nc2_equiangularity(X, y, class_weight="balanced")
+    assert_allclose(found["cosine_gap_std"], expected, rtol=1e-12)
+    A = oracles.centred_means(X, y)
+    cosines = [
+        A[i] @ A[j] / np.linalg.norm(A[i]) / np.linalg.norm(A[j])
+        for i in range(C)
+        for j in range(C)
+        if i != j
+    ]
+    assert_allclose(found["cosine_gap_mean"], np.mean(cosines) + 1 / (C - 1))
+
+
+def test_cosine_gap_of_one_class():
+    X, y = make_rows(9)
+    scorer = ETFAlignmentScorer(criterion="cosine_gap_std").fit(X, y)
+    assert math.isnan(scorer.score(X[y == 1], y[y == 1]))
+    assert scorer.score(X[y < 2], y[y < 2]) == pytest.approx(0)  # of a single pair
+
+
 # -- perfect frames ------------------------------------------------------------------
 
 
@@ -243,7 +323,7 @@ def test_score(library, criterion, frame):
     frame = FRAMES[frame]
     scorer = ETFAlignmentScorer(frame, criterion=criterion)
     scorer.fit(library.asarray(X), y)
-    sign = -1 if criterion == "disparity" else 1
+    sign = -1 if criterion in NEGATED else 1
     fitted = scorer.score(library.asarray(X), library.asarray(y))
     assert type(fitted) is float
     assert_allclose(fitted, sign * scorer.metrics_[criterion], rtol=1e-12)
@@ -259,10 +339,18 @@ def test_score(library, criterion, frame):
         (a @ rotation) @ b / (np.linalg.norm(a) * np.linalg.norm(b))
         for a, b in zip(new, B, strict=True)
     ]
+    gaps = [
+        new[i] @ new[j] / np.linalg.norm(new[i]) / np.linalg.norm(new[j])
+        - B[i] @ B[j] / np.linalg.norm(B[i]) / np.linalg.norm(B[j])
+        for i in range(C)
+        for j in range(C)
+        if i != j
+    ]
     expected = {
         "disparity": -oracles.residual(new, B, rotation, scale),
         "alignment_mean": np.mean(own),
         "alignment_min": min(own),
+        "cosine_gap_std": -np.std(gaps),
     }[criterion]
     arrays = (library.asarray(a) for a in (X_new, y_new, weights))
     found = scorer.score(*arrays)
