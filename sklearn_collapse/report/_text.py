@@ -29,8 +29,11 @@ ALIGNMENT = {
     "alignment_mean": ("higher", "cosine of a mean with its vertex, mean"),
     "alignment_std": (None, "the same, spread over classes"),
     "alignment_min": ("higher", "the same, worst class"),
+    "cosine_gap_mean": (None, "cosine of two means less a simplex's, mean"),
+    "cosine_gap_std": ("lower", "the same, spread over pairs"),
     "head_disparity": ("lower", "misfit of the head's rows, same rotation"),
     "head_alignment_mean": ("higher", "cosine of such a row with its vertex, mean"),
+    "head_self_duality": ("lower", "head against class means, both centred"),
 }
 _ARROW = {"lower": "v", "higher": "^", None: ""}
 
