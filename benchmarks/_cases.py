@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from benchmarks._collapse_cases import classes, neighbors, scorers
+from benchmarks._etf_cases import fixed_frames, frames, subspaces
 from benchmarks._measure import best_times, make_rows, of_floor, of_ratio, peak_extra
 from sklearn_collapse import ClassMoments, LinearHead
 from sklearn_collapse.collapse import NeuralCollapseScorer
@@ -354,6 +355,9 @@ CASES = (
     iternorm,
     mahalanobis,
     neco,
+    fixed_frames,
+    subspaces,
+    frames,
     scorers,
     classes,
     neighbors,
