@@ -68,6 +68,32 @@ class RowsEstimator(BaseEstimator):
         X, kept, weights = drop_zero_weights(X, weights)
         return X, None if y is None else y[kept], weights
 
+    def _require_labels(self, y):
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is "
+                f"None."
+            )
+
+    def _validate_labelled(self, X, y, sample_weight, method):
+        """Validate labelled rows for a method of a fitted estimator.
+
+        Returns
+        -------
+        X : array of shape (n, d)
+            Rows of zero weight are dropped.
+        codes : ndarray of int of shape (n,)
+            Positions of the labels in the fitted classes.
+        weights : ndarray of shape (n,) or None
+        """
+        X = self._validate_rows(X, method)
+        self._require_labels(y)
+        y = as_label_array(y)
+        check_lengths(X, y)
+        weights = check_weights(sample_weight, X.shape[0])
+        X, kept, weights = drop_zero_weights(X, weights)
+        return X, encode_known(y[kept], self.classes_), weights
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.array_api_support = True
@@ -237,32 +263,6 @@ class LabelledMomentsEstimator(MomentsEstimator):
     def _check_labels(self, y):
         self._require_labels(y)
         return y
-
-    def _require_labels(self, y):
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is "
-                f"None."
-            )
-
-    def _validate_labelled(self, X, y, sample_weight, method):
-        """Validate labelled rows for a method of a fitted estimator.
-
-        Returns
-        -------
-        X : array of shape (n, d)
-            Rows of zero weight are dropped.
-        codes : ndarray of int of shape (n,)
-            Positions of the labels in the fitted classes.
-        weights : ndarray of shape (n,) or None
-        """
-        X = self._validate_rows(X, method)
-        self._require_labels(y)
-        y = as_label_array(y)
-        check_lengths(X, y)
-        weights = check_weights(sample_weight, X.shape[0])
-        X, kept, weights = drop_zero_weights(X, weights)
-        return X, encode_known(y[kept], self.moments_.classes_), weights
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_collapse._linalg._spectrum import floored_inverse
 from sklearn_collapse.moments import ClassMoments
 from sklearn_collapse.utils._arrays import Rows, namespace, to_numpy
+from sklearn_collapse.utils._labels import shorten
 from sklearn_collapse.utils._validation import (
     check_features,
     check_weights,
@@ -80,7 +81,18 @@ def closest_linear_logits(classifier, X, sample_weight=None):
         )
     check_is_fitted(classifier)
     classes = classifier.classes_
-    X, _ = check_features(X)
+    if np.ndim(classes) != 1 or len(classes) < 2:
+        raise ValueError(
+            f"classifier must tell the labels of one target, two or more, apart, got "
+            f"classes_={classes!r:.100}."
+        )
+    X, names = check_features(X)
+    known = getattr(classifier, "feature_names_in_", names)
+    if names is not None and not np.array_equal(known, names):
+        raise ValueError(
+            f"X has the columns {shorten(names)}, but classifier was fitted on "
+            f"{shorten(known)}: pass the same columns in the same order."
+        )
     weights = check_weights(sample_weight, X.shape[0])
     X, _, weights = drop_zero_weights(X, weights)
     moments = ClassMoments.from_arrays(X, None, weights)

@@ -186,6 +186,30 @@ def test_column_names_do_not_warn():
     head = LinearHead.from_classifier(model, frame)
     expected = LinearHead.from_classifier(fit(WITHOUT_WEIGHTS["svc"], X, y), X)
     assert_array_equal(head.coef_, expected.coef_)
+    # Names that are known to one side alone say nothing.
+    plain = fit(WITHOUT_WEIGHTS["svc"], X, y)
+    for given, rows in ((plain, frame), (model, X)):
+        head = LinearHead.from_classifier(given, rows)
+        assert_array_equal(head.coef_, expected.coef_)
+
+
+def test_columns_in_another_order():
+    pandas = pytest.importorskip("pandas")
+    X, y = labelled_rows()
+    frame = pandas.DataFrame(X, columns=list("abcd"))
+    model = fit(WITHOUT_WEIGHTS["pipeline"], frame, y)
+    message = r"columns \['d', 'c', 'b', 'a'\].* fitted on \['a', 'b', 'c', 'd'\]"
+    with pytest.raises(ValueError, match=message):
+        LinearHead.from_classifier(model, frame[list("dcba")])
+
+
+@pytest.mark.parametrize("targets", ["one class", "two targets"])
+def test_classes_that_make_no_head(targets):
+    X, y = labelled_rows()
+    y = np.full(len(X), "ox") if targets == "one class" else np.stack([y, y], axis=1)
+    model = KNeighborsClassifier().fit(X, y)
+    with pytest.raises(ValueError, match="labels of one target, two or more, apart"):
+        LinearHead.from_classifier(model, X)
 
 
 def test_what_is_no_fitted_classifier():

@@ -226,6 +226,16 @@ def test_cutting_a_tie_warns(rule):
     assert any(re.search(message, text) for text in told)
 
 
+@pytest.mark.parametrize("size", [1e-100, 1e100, 1e150])
+def test_no_ties_where_squares_of_eigenvalues_overflow(size):
+    """Nor where they underflow; warnings are errors."""
+    X = size * np.random.default_rng(0).normal(size=(100, 4)) * [4.0, 3, 2, 1]
+    assert count(X, 2) == 2
+    tied = size * hadamard(64)[:, 1:5]
+    with pytest.warns(UserWarning, match="eigenvalues 2 and 3 are equal"):
+        count(tied, 2)
+
+
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("total", [1.0, 8.0])
 def test_weights_that_do_not_count_rows(rule, total):

@@ -34,7 +34,10 @@ pytestmark = [
     pytest.mark.skipif(not GPU, reason="needs a CUDA device"),
     pytest.mark.filterwarnings("ignore::sklearn_collapse.metrics.CollapseWarning"),
 ]
-METHODS = ("score_samples", "decision_function", "transform", "predict")
+METHODS = (
+    *("score_samples", "decision_function", "transform", "predict", "predict_proba"),
+    "predict_log_proba",
+)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +78,10 @@ def fit(estimator, X, y):
 
 
 def results(fitted, X):
-    return {name: getattr(fitted, name)(X) for name in METHODS if hasattr(fitted, name)}
+    found = {m: getattr(fitted, m)(X) for m in METHODS if hasattr(fitted, m)}
+    if hasattr(fitted, "matrix_"):  # what CompatibilityScorer has instead
+        found["matrix_"] = fitted.matrix_
+    return found
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

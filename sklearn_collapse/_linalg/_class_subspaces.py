@@ -137,12 +137,13 @@ def _decompose(covariances, offsets, counts, mean_square, rule, xp):
         return counted & (position == which[:, None])
 
     # As `cuts_tie`, for an error of the mean of n rows.
-    errors = xp.clip(as_like(counts, values), 1.0, None)
+    rows = xp.clip(as_like(counts, values), 1.0, None)
     last = _picked(values, at(size), xp)
     gap = last - _picked(values, at(size + 1), xp)
     slack = xp.clip(xp.sqrt(xp.astype(rank, values.dtype)), 10.0, None)
     slack = slack * rule.product_eps * xp.max(values, axis=1)
-    slack = slack + 4 * xp.sqrt(last * _picked(noise, at(size), xp) / errors)
+    error = xp.sqrt(_picked(noise, at(size), xp) / rows)
+    slack = slack + 4 * xp.sqrt(last) * error
     tied = (size < rank) & (gap <= slack)
 
     kept = counted & (position <= size[:, None])
@@ -156,7 +157,7 @@ def _decompose(covariances, offsets, counts, mean_square, rule, xp):
 def _sizes(values, counted, wanted, xp):
     """Number of directions per class that are asked for, rank and d aside."""
     if isinstance(wanted, Integral):
-        return xp.full_like(xp.astype(values[:, 0], xp.int64), int(wanted))
+        return xp.full_like(values[:, 0], int(wanted), dtype=xp.int64)
     reached = xp.cumulative_sum(values, axis=1)
     # Rounding of the sums must not ask for one direction more.
     short = counted & (reached < wanted * (1 - 1e-12) * reached[:, -1:])
@@ -169,7 +170,7 @@ def _picked(values, mask, xp):
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def class_ratios(rows, basis, sizes, *, centre=None, factor=1.0, largest=False):
+def class_ratios(rows, basis, sizes, *, centre=None, factor=1.0, wide=False):
     """Map each row x to factor * ||S_c^T z|| / ||z|| for every class, z = x - centre.
 
     Parameters
@@ -182,17 +183,18 @@ def class_ratios(rows, basis, sizes, *, centre=None, factor=1.0, largest=False):
     centre : array of shape (d,), default=None
         In float64.
     factor : float, default=1.0
-    largest : bool, default=False
-        Whether only the largest over the classes is wanted.
+    wide : bool, default=False
+        Whether float32 rows are worked on in float64.
 
     Returns
     -------
-    array of shape (n, C), or (n,) if ``largest``
+    array of shape (n, C)
         In X's own library, in the precision in which rows are mapped. The ratio is 0
         where z is.
     """
     xp = rows.xp
-    dtype = float_dtype(rows.X, xp)
+    result_dtype = float_dtype(rows.X, xp)
+    dtype = xp.float64 if wide else result_dtype
     centred = centring(rows, centre, dtype)
     basis = rows.local(basis, dtype)
     edges = np.concatenate([[0], np.cumsum(sizes)])
@@ -203,12 +205,10 @@ def class_ratios(rows, basis, sizes, *, centre=None, factor=1.0, largest=False):
         inside = xp.matmul(basis, xp.matrix_transpose(z))
         inside *= inside
         share = _class_sums(inside, sizes, edges, xp)
-        if largest:
-            share = xp.max(share, axis=0)
         share /= xp.where(whole == 0, xp.ones_like(whole), whole)
         # More than the whole is rounding.
-        ratio = factor * xp.sqrt(xp.clip(share, None, 1.0))
-        return (ratio if largest else xp.matrix_transpose(ratio)), whole
+        ratio = xp.matrix_transpose(factor * xp.sqrt(xp.clip(share, None, 1.0)))
+        return xp.astype(ratio, result_dtype, copy=False), whole
 
     # NaN and infinity in a row reach its length.
     options = {"home": True, "check": False}

@@ -36,6 +36,13 @@ _NEAR = 1e2
 _COLLECTED = 2**28
 
 
+def squares_fit_float32(least, most, xp):
+    """Whether float32 holds squares of that size, with room above and digits below."""
+    info = xp.finfo(xp.float32)
+    eps = float(info.eps)
+    return float(info.smallest_normal) / eps**2 < least and most < float(info.max) * eps
+
+
 class ClassMetric(NamedTuple):
     """What the squared distances (x - m_c)^T P (x - m_c) need.
 

@@ -134,7 +134,8 @@ def cuts_tie(values, k, eps, noise=0.0):
     if not 0 < k < values.shape[0]:
         return False
     rounding = max(10.0, math.sqrt(values.shape[0])) * eps * float(values[0])
-    rounding += 4 * math.sqrt(float(values[k - 1]) * noise)
+    # Two roots: the product of two squares may overflow.
+    rounding += 4 * math.sqrt(float(values[k - 1])) * math.sqrt(noise)
     return float(values[k - 1] - values[k]) <= rounding
 
 

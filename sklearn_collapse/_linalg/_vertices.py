@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_collapse._linalg._maps import LinearMap
-from sklearn_collapse._linalg._rows import centring, map_rows
+from sklearn_collapse._linalg._rows import centring, map_rows, squares_fit_float32
 from sklearn_collapse.utils._arrays import Array, float_dtype, namespace
 from sklearn_collapse.utils._finite import raise_nonfinite
 
@@ -47,13 +47,11 @@ class VertexMap(NamedTuple):
     def needs_float64(self):
         """Whether float32 would lose digits of the cosines that count."""
         xp = namespace(self.left)
-        info = xp.finfo(xp.float32)
-        eps, square = float(info.eps), self.spread**2
-        # Squares of rows must neither overflow nor lose digits to underflow.
-        if not float(info.smallest_normal) / eps**2 < square < float(info.max) * eps:
+        if not squares_fit_float32(self.spread**2, self.spread**2, xp):
             return True
         if self.stretch is None:
             return False  # nothing cancels in an isometry
+        eps = float(xp.finfo(xp.float32).eps)
         gain = float(xp.sum(self.left * self.left)) ** 0.5 / self.stretch
         return eps * self.spread * gain > _COORDINATE_ERROR
 

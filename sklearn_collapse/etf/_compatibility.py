@@ -9,15 +9,9 @@ from sklearn_collapse._base import RowsEstimator, unchanged_on_error
 from sklearn_collapse.etf._galleries import ModelRecord
 from sklearn_collapse.metrics._geometry import check_two_classes
 from sklearn_collapse.utils._arrays import Rows, as_like, to_numpy
-from sklearn_collapse.utils._labels import as_label_array, encode_known, encode_labels
+from sklearn_collapse.utils._labels import encode_labels
 from sklearn_collapse.utils._sklearn_private import StrOptions, fit_context
-from sklearn_collapse.utils._validation import (
-    check_lengths,
-    check_same_place,
-    check_weights,
-    drop_zero_weights,
-    validate_features,
-)
+from sklearn_collapse.utils._validation import check_same_place, validate_features
 
 
 def compatibility_metrics(matrix):
@@ -273,10 +267,8 @@ class CompatibilityScorer(RowsEstimator):
         self : object
             The scorer, with one more row and column in ``matrix_``.
         """
-        check_is_fitted(self, "_record")
-        X = validate_features(self, X)
+        X = self._validate_rows(X, "add_model")
         record = self._record
-        check_same_place(self, X, record.galleries[-1], "add_model")
         if X.shape[0] != len(record.codes):
             raise ValueError(
                 f"X has {X.shape[0]} rows, but fit had {len(record.codes)}: pass the "
@@ -305,16 +297,8 @@ class CompatibilityScorer(RowsEstimator):
         float
             Share of the queries whose match has their label, in [0, 1].
         """
-        check_is_fitted(self, "_record")
-        X = validate_features(self, X)
+        X, codes, weights = self._validate_labelled(X, y, sample_weight, "score")
         record = self._record
-        check_same_place(self, X, record.galleries[-1], "score")
-        self._require_labels(y)
-        y = as_label_array(y)
-        check_lengths(X, y)
-        weights = check_weights(sample_weight, X.shape[0])
-        X, kept, weights = drop_zero_weights(X, weights)
-        codes = encode_known(y[kept], record.classes)
         shares = record.match(record.compared(X), codes, self.device)
         return float(np.average(shares, weights=weights))
 
@@ -345,11 +329,12 @@ class CompatibilityScorer(RowsEstimator):
         check_is_fitted(self, "_record")
         return self._record.classes
 
-    def _require_labels(self, y):
-        if y is None:
-            raise ValueError(
-                "CompatibilityScorer requires y to be passed, but the target y is None."
-            )
+    def _validate_rows(self, X, method):
+        """Validate rows for a method of the fitted scorer."""
+        check_is_fitted(self, "_record")
+        X = validate_features(self, X)
+        check_same_place(self, X, self._record.galleries[-1], method)
+        return X
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -12,6 +12,7 @@ from sklearn_collapse._linalg._class_subspaces import (
     class_subspaces,
     padded_bases,
 )
+from sklearn_collapse._linalg._rows import squares_fit_float32
 from sklearn_collapse.etf._classification import MomentsClassifierMixin
 from sklearn_collapse.metrics._geometry import check_two_classes
 from sklearn_collapse.utils._arrays import Array, Rows, namespace
@@ -25,6 +26,7 @@ class _Fitted(NamedTuple):
 
     centre: Array  # (d,), or None for the origin
     subspaces: ClassSubspaces
+    wide: bool  # whether float32 rows are worked on in float64
 
 
 class GrassmannClassifier(MomentsClassifierMixin, LabelledMomentsEstimator):
@@ -208,13 +210,12 @@ class GrassmannClassifier(MomentsClassifierMixin, LabelledMomentsEstimator):
         self._fitted()  # raises if the classes cannot be told apart
 
     def _logits(self, X):
-        centre, subspaces = self._fitted()
+        centre, subspaces, wide = self._fitted()
         basis = subspaces.basis
         work = float(X.shape[0]) * basis.shape[0] * basis.shape[1]
         rows = Rows(X, self.device, work)
-        return class_ratios(
-            rows, basis, subspaces.sizes, centre=centre, factor=self.gamma
-        )
+        options = {"centre": centre, "factor": self.gamma, "wide": wide}
+        return class_ratios(rows, basis, subspaces.sizes, **options)
 
     def _fitted(self):
         check_is_fitted(self, "moments_")
@@ -246,7 +247,11 @@ class GrassmannClassifier(MomentsClassifierMixin, LabelledMomentsEstimator):
                 f"rounding: no class has a direction. Check that the features vary."
             )
         self._warn(subspaces)
-        return _Fitted(centre, subspaces)
+        # Mean squared lengths of the rows of each class.
+        squares = xp.sum(subspaces.values, axis=1)
+        least = float(xp.min(xp.where(squares > 0, squares, xp.max(squares))))
+        wide = not squares_fit_float32(least, float(xp.max(squares)), xp)
+        return _Fitted(centre, subspaces, wide)
 
     def _warn(self, subspaces):
         """Warn of cuts inside ties, and of two classes on opposite sides."""

@@ -136,6 +136,38 @@ def test_float32_far_from_the_origin():
     assert np.abs(centre32 - expected).max() > 3e-4
 
 
+@pytest.mark.parametrize("size", [1e-36, 1e-25, 1e-18, 1e10, 1e18, 1e36])
+@pytest.mark.parametrize(
+    ("centered", "which"), [(True, slice(None)), (False, slice(None)), (False, 2)]
+)
+def test_squares_at_the_limits_of_float32(library, size, centered, which):
+    """Of all rows, or of those of one class."""
+    X, y, new = make_data()
+    factor = np.ones(4)
+    factor[which] = size
+    X = (factor[y][:, None] * X).astype(np.float32)
+    new = (new[:, None, :] * np.unique(factor)[:, None]).reshape(-1, 7)
+    new = new.astype(np.float32)
+    # Scaled back exactly, or nearly so: the oracle squares in float64.
+    unit = 2.0 ** -np.floor(np.log2(np.abs(X).max()))
+    exact = unit * X.astype(float), y, 2, centered
+    m, subspaces, _ = oracles.fitted(*exact, tol=1e-200)
+    expected = oracles.logits(unit * new.astype(float), subspaces, m)
+    classifier = GrassmannClassifier(2, centered=centered)
+    classifier.fit(library.asarray(X), y)
+    found = probed(classifier, library.asarray(new))
+    assert found.dtype == np.float32
+    assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("centered", [True, False])
+def test_no_ties_where_squares_of_eigenvalues_overflow(centered):
+    X, y, new = make_data()
+    plain = GrassmannClassifier(2, centered=centered).fit(X, y)
+    huge = GrassmannClassifier(2, centered=centered).fit(1e150 * X, y)
+    assert_allclose(probed(huge, 1e150 * new), probed(plain, new), rtol=1e-9)
+
+
 @pytest.mark.parametrize("noise", [0.0, 0.05])
 @pytest.mark.parametrize("offset", [0.0, 100.0])
 def test_planted_subspaces_are_recovered(noise, offset):
