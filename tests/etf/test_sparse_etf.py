@@ -39,6 +39,22 @@ def test_zeros_norms_and_angles(n_classes, d, sparsity, random_state):
     assert_allclose(gram, expected, rtol=0, atol=2e-8)
 
 
+@pytest.mark.parametrize("n_classes", [2, 3, 50, 200])
+def test_without_zeros_the_frame_is_exact(n_classes):
+    d = n_classes - 1
+    for seed in (None, *range(20)):
+        frame = sparse_etf(n_classes, d, 0.0, seed)
+        expected = (n_classes * np.eye(n_classes) - 1) / d
+        assert_allclose(frame @ frame.T, expected, rtol=0, atol=1e-14)
+    if d > 1:
+        assert (frame != 0).all()
+
+
+def test_numpy_numbers():
+    found = sparse_etf(np.int8(5), np.uint8(20), np.float32(0.5), np.int64(1))
+    assert_array_equal(found, sparse_etf(5, 20, 0.5, 1))
+
+
 def test_default_sparsity_and_seeds():
     first = sparse_etf(5, 20)
     assert (first == 0).mean() == 0.6

@@ -168,6 +168,16 @@ def test_errors(arguments, options, error, match):
         spread_frame(*arguments, **options)
 
 
+@pytest.mark.parametrize("integer", [np.int8, np.uint8, np.int64])
+def test_numpy_integers(integer):
+    """None of them overflows: 20^2 * 3 is more than a byte holds."""
+    found = spread_frame(
+        integer(20), integer(3), integer(4), n_init=integer(2), max_iter=integer(20)
+    )
+    assert_array_equal(found, spread_frame(20, 3, 4, n_init=2, max_iter=20))
+    assert_array_equal(spread_frame(integer(9), integer(3)), spread_frame(9, 3))
+
+
 def test_options_are_keywords():
     parameters = inspect.signature(spread_frame).parameters
     for name in ("n_init", "max_iter"):
