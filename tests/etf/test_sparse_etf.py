@@ -8,7 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_collapse._linalg import _packing
 from sklearn_collapse._linalg._sparse_frames import angle_loss, random_support
-from sklearn_collapse.etf import sparse_etf
+from sklearn_collapse.etf import _sparse, sparse_etf
 
 
 def slow_loss(rows):
@@ -97,6 +97,22 @@ def test_too_few_coordinates_warn():
     named = float(str(w[0].message).split("a cosine is ")[1].split(" ")[0])
     assert named == pytest.approx(slow_loss(frame)[1], rel=0.05)
     assert named > 1e-3
+
+
+def test_the_best_of_unmet_starts_is_returned(monkeypatch):
+    found, search = [], _sparse.sparse_simplex
+
+    def recorded(*arguments):
+        found.append(search(*arguments))
+        return found[-1]
+
+    monkeypatch.setattr(_sparse, "sparse_simplex", recorded)
+    with pytest.warns(ConvergenceWarning):
+        frame = sparse_etf(12, 16, 0.6)
+    deviations = [slow_loss(rows)[1] for rows, _ in found]
+    assert len(found) == 5
+    assert np.argmin(deviations) < 4
+    assert slow_loss(frame)[1] == min(deviations)
 
 
 def test_unmet_angles_are_close_to_what_can_be_had():

@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy.optimize import approx_fprime
+from scipy.optimize import OptimizeResult, approx_fprime
 
 from sklearn_collapse._linalg import _packing
 from sklearn_collapse._linalg._packing import (
@@ -147,6 +147,22 @@ def test_sharpest_level_does_not_overflow(rng):
 def test_pack_never_returns_worse_than_it_saw(rng):
     start = rng.normal(size=(12, 3))
     assert largest_cosine(pack(start, 1)) < cosines(start).max()
+
+
+def test_pack_returns_the_best_level(rng, monkeypatch):
+    """Should the optimiser lose ground at a level, as a failed line search may."""
+    levels = iter(rng.normal(size=(len(_packing.SHARPNESS), 8, 3)))
+    seen = []
+
+    def worse_and_better(value, start, **options):
+        seen.append(next(levels))
+        return OptimizeResult(x=seen[-1].ravel())
+
+    monkeypatch.setattr(_packing, "minimize", worse_and_better)
+    found = pack(rng.normal(size=(8, 3)), 5)
+    values = [cosines(rows).max() for rows in seen]
+    assert cosines(found).max() == pytest.approx(min(values), abs=1e-14)
+    assert min(values) < values[-1] - 1e-3
 
 
 @pytest.mark.parametrize(
