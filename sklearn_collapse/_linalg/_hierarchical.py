@@ -58,6 +58,18 @@ def is_psd(gram):
     return bool(values.min() >= -_rounding(values))
 
 
+def coinciding_pair(gram):
+    """Numbers of two rows that the factor could not tell apart, or None.
+
+    1 - S_ab is the quadratic form of a unit vector, (e_a - e_b) / sqrt(2): where it
+    is no larger than rounding of the largest eigenvalue, the factor leaves it out.
+    """
+    values, _ = eigh(gram)
+    closest = gram - 2 * np.eye(len(gram))
+    pair = np.unravel_index(np.argmax(closest), gram.shape)
+    return pair if 1 - closest[pair] <= _rounding(values) else None
+
+
 def gram_factor(gram):
     """Rows with a given Gram matrix, in as few dimensions as its rank.
 

@@ -49,7 +49,7 @@ def largest_cosine(units):
     found = -1.0
     for here in row_blocks(len(units)):
         cosines = units[here] @ units.T
-        _set_diagonal(cosines, here, -1.0)
+        set_diagonal(cosines, here, -1.0)
         found = max(found, float(cosines.max()))
     return found
 
@@ -81,12 +81,12 @@ def smooth_largest_cosine(rows, sharpness):
     pull = np.empty_like(units)
     for here in row_blocks(len(units)):
         cosines = units[here] @ units.T
-        _set_diagonal(cosines, here, -np.inf)
+        set_diagonal(cosines, here, -np.inf)
         peaks[here] = cosines.max(axis=1, keepdims=True)
         cosines -= peaks[here]
         cosines *= sharpness
         weights = np.exp(np.maximum(cosines, _FAINTEST, out=cosines), out=cosines)
-        _set_diagonal(weights, here, 0.0)
+        set_diagonal(weights, here, 0.0)
         sums[here] = weights.sum(axis=1, keepdims=True)
         np.matmul(weights, units, out=pull[here])
     peak = peaks.max()
@@ -141,6 +141,6 @@ def pack(start, max_iter):
     return best
 
 
-def _set_diagonal(block, here, value):
+def set_diagonal(block, here, value):
     """Set the entries of a row block in which a vector meets itself."""
     block[np.arange(here.stop - here.start), np.arange(here.start, here.stop)] = value

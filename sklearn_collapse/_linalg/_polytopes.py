@@ -13,7 +13,7 @@ def simplex_frame(n_classes):
     """Coordinates of a simplex equiangular tight frame in its C - 1 dimensions.
 
     Rows are unit, sum to zero and have cosines -1 / (C - 1); shape (C, C - 1). The
-    first class lies along the first axis, each further one opens an axis more.
+    last class lies along the last axis, each one before it needs an axis more.
     """
     return math.sqrt(n_classes / (n_classes - 1)) * helmert(n_classes).T
 

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.optimize import minimize
 
-from sklearn_collapse._linalg._packing import row_blocks, unit_rows_of
+from sklearn_collapse._linalg._packing import row_blocks, set_diagonal, unit_rows_of
 
 # Steps that L-BFGS remembers.
 _MEMORY = 20
@@ -50,8 +50,7 @@ def angle_loss(rows):
     for here in row_blocks(len(units)):
         gap = units[here] @ units.T
         gap -= target
-        size = here.stop - here.start
-        gap[np.arange(size), np.arange(here.start, here.stop)] = 0.0
+        set_diagonal(gap, here, 0.0)
         loss += float(np.vdot(gap, gap))
         largest = max(largest, float(np.abs(gap).max()))
         np.matmul(gap, units, out=pull[here])

@@ -59,7 +59,7 @@ def simplex_etf(n_classes, n_features=None, random_state=None):
            [-0.333, -0.333,  1.   , -0.333],
            [-0.333, -0.333, -0.333,  1.   ]])
     """
-    check_scalar(n_classes, "n_classes", Integral, min_val=2)
+    n_classes = check_count(n_classes, "n_classes", 2)
     n_features = _check_room(
         n_features,
         least=n_classes - 1,
@@ -119,7 +119,7 @@ def orthoplex_frame(n_classes, n_features=None, random_state=None):
            [ 0.,  1.],
            [ 0., -1.]])
     """
-    check_scalar(n_classes, "n_classes", Integral, min_val=2)
+    n_classes = check_count(n_classes, "n_classes", 2)
     n_features = _check_room(
         n_features,
         least=(n_classes + 1) // 2,
@@ -175,7 +175,7 @@ def hypercube_frame(n_classes, n_features=None, random_state=None):
            [-0.707,  0.707],
            [ 0.707, -0.707]])
     """
-    check_scalar(n_classes, "n_classes", Integral, min_val=2)
+    n_classes = check_count(n_classes, "n_classes", 2)
     n_features = _check_room(
         n_features,
         least=hypercube_dimension(n_classes),
@@ -184,6 +184,15 @@ def hypercube_frame(n_classes, n_features=None, random_state=None):
         most=lambda d: 2**d,
     )
     return place_frame(hypercube(n_classes), n_features, random_state)
+
+
+def check_count(value, name, least):
+    """An argument as an int, no less than ``least``, whatever integer it came as.
+
+    NumPy's integers overflow, and lack methods that those of Python have.
+    """
+    check_scalar(value, name, Integral, min_val=least)
+    return int(value)
 
 
 def place_frame(frame, n_features, random_state):
@@ -215,7 +224,7 @@ def _check_room(n_features, *, least, what, why, most):
     """Number of features, by default the least; raise if there are fewer."""
     if n_features is None:
         return least
-    check_scalar(n_features, "n_features", Integral, min_val=1)
+    n_features = check_count(n_features, "n_features", 1)
     if n_features < least:
         raise ValueError(
             f"n_features={n_features} is too few for {what}, which needs at least "

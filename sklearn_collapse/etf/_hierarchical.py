@@ -1,13 +1,17 @@
 """Frames whose angles follow a hierarchy of the classes."""
 
 import math
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 from sklearn.utils import check_scalar
 
-from sklearn_collapse._linalg._hierarchical import gram_factor, hierarchical_gram
-from sklearn_collapse.etf._frames import place_frame
+from sklearn_collapse._linalg._hierarchical import (
+    coinciding_pair,
+    gram_factor,
+    hierarchical_gram,
+)
+from sklearn_collapse.etf._frames import check_count, place_frame
 from sklearn_collapse.metrics._hierarchy import class_distances
 
 
@@ -86,7 +90,7 @@ def hierarchical_frame(
            [-0.41, -0.41, -0.16,  1.  ]])
     """
     if n_features is not None:
-        check_scalar(n_features, "n_features", Integral, min_val=1)
+        n_features = check_count(n_features, "n_features", 1)
     check_scalar(gamma, "gamma", Real)
     if not 0 < gamma < math.inf:
         raise ValueError(f"gamma must be positive and finite, got {gamma}.")
@@ -96,8 +100,17 @@ def hierarchical_frame(
     if gram is None:
         raise ValueError(
             f"No offset keeps the Gram matrix positive semidefinite with "
-            f"gamma={gamma}. Distances in a tree always have one: pass nested labels "
-            f"or a linkage, or raise gamma."
+            f"gamma={gamma}. The distances of nested labels always have one, and so do "
+            f"those of a linkage whose heights grow toward the root: pass such, or "
+            f"raise gamma."
+        )
+    same = coinciding_pair(gram)
+    if same is not None:
+        a, b = _names(labels, same)
+        raise ValueError(
+            f"With gamma={gamma} the classes {a} and {b} have the same vertex, to "
+            f"rounding: their distance is {between[same]:.3g}, the largest one "
+            f"{between.max():.3g}. Raise gamma, or merge them."
         )
     frame = gram_factor(gram)
     rank = frame.shape[1]
@@ -122,21 +135,20 @@ def _check_distances(labels, distances):
     rounding = n_classes * np.finfo(float).eps * distances.max()
     gap = np.abs(distances - distances.T)
     if gap.max() > rounding:
-        a, b = _names(labels, gap)
+        a, b = _names(labels, np.unravel_index(np.argmax(gap), gap.shape))
         raise ValueError(
             f"distances must be symmetric: those between the classes {a} and {b} "
             f"differ. Pass (D + D.T) / 2."
         )
     off = distances + np.eye(n_classes)
     if off.min() <= 0:
-        a, b = _names(labels, off <= 0)
+        a, b = _names(labels, np.unravel_index(np.argmin(off), off.shape))
         raise ValueError(
             f"The distance between the classes {a} and {b} is 0, which gives them the "
             f"same vertex. Merge them, or pass a positive distance."
         )
 
 
-def _names(labels, values):
-    """Labels of the pair with the largest value, to be shown."""
-    pair = np.unravel_index(np.argmax(values), values.shape)
+def _names(labels, pair):
+    """Labels of a pair of classes, to be shown."""
     return (repr(labels[k : k + 1].tolist()[0]) for k in pair)

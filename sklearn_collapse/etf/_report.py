@@ -2,16 +2,15 @@
 
 import math
 from dataclasses import dataclass, fields
-from numbers import Integral
 
 import numpy as np
-from sklearn.utils import check_scalar
 
 from sklearn_collapse._linalg._frames import (
     cosine_spread,
     gram_tiles,
     without_diagonal,
 )
+from sklearn_collapse.etf._frames import check_count
 from sklearn_collapse.utils._arrays import input_eps, namespace, to_numpy
 from sklearn_collapse.utils._decompositions import svdvals
 from sklearn_collapse.utils._finite import check_finite
@@ -50,7 +49,7 @@ def rankin_bound(n_classes, n_features):
     >>> rankin_bound(5, 4), rankin_bound(6, 4)
     (-0.25, 0.0)
     """
-    _check_size(n_classes, n_features)
+    n_classes, n_features = _check_size(n_classes, n_features)
     return -1 / (n_classes - 1) if n_classes <= n_features + 1 else 0.0
 
 
@@ -86,7 +85,7 @@ def welch_bound(n_classes, n_features):
     >>> welch_bound(5, 4), welch_bound(4, 4)
     (0.25, 0.0)
     """
-    _check_size(n_classes, n_features)
+    n_classes, n_features = _check_size(n_classes, n_features)
     if n_classes <= n_features:
         return 0.0
     return math.sqrt((n_classes - n_features) / (n_features * (n_classes - 1)))
@@ -195,7 +194,7 @@ def frame_report(frame):
     Parameters
     ----------
     frame : array-like of shape (C, d)
-        Rows, of any array library; at least two, none zero.
+        Rows, of any array library; at least two, none zero to rounding of the largest.
 
     Returns
     -------
@@ -270,8 +269,10 @@ def frame_report(frame):
 
 
 def _check_size(n_classes, n_features):
-    check_scalar(n_classes, "n_classes", Integral, min_val=2)
-    check_scalar(n_features, "n_features", Integral, min_val=1)
+    return (
+        check_count(n_classes, "n_classes", 2),
+        check_count(n_features, "n_features", 1),
+    )
 
 
 def _checked_frame(frame, least):
@@ -291,8 +292,8 @@ def _check_norms(norms, rows, xp):
     zero = np.flatnonzero(to_numpy(norms) <= rounding)
     if len(zero):
         raise ValueError(
-            f"Row {zero[0]} of frame is zero, which has no direction. Leave such rows "
-            f"out."
+            f"Row {zero[0]} of frame is zero to rounding of the largest, which leaves "
+            f"it no direction. Leave such rows out."
         )
 
 

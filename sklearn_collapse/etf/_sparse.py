@@ -1,13 +1,14 @@
 """Simplex frames in which most coordinates are zero."""
 
 import warnings
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state, check_scalar
 
 from sklearn_collapse._linalg._sparse_frames import random_support, sparse_simplex
+from sklearn_collapse.etf._frames import check_count, simplex_etf
 
 _STARTS = 5
 _STEPS = 2000
@@ -52,7 +53,8 @@ def sparse_etf(n_classes, n_features, sparsity=0.6, random_state=None):
 
     The second term is zero where the first is; it makes the last digits quick. Norms
     are no part of it: rows are divided by theirs at the end. Up to five starts, each
-    with zeros of its own, until the angles are met. Their C (C - 1) / 2 equations need
+    with zeros of its own, until the angles are met. Without zeros the frame is that of
+    `simplex_etf`, at a random orientation. Their C (C - 1) / 2 equations need
     as many coordinates to choose, C ((1 - sparsity) d - 1); close to that the search
     is slow. Nor can two rows have an angle that share no coordinate, as happens when
     (1 - sparsity)^2 d is small. 100 classes in 512 dimensions take seconds.
@@ -74,8 +76,8 @@ def sparse_etf(n_classes, n_features, sparsity=0.6, random_state=None):
            [-0.333333, -0.333333,  1.      , -0.333333],
            [-0.333333, -0.333333, -0.333333,  1.      ]])
     """
-    check_scalar(n_classes, "n_classes", Integral, min_val=2)
-    check_scalar(n_features, "n_features", Integral, min_val=1)
+    n_classes = check_count(n_classes, "n_classes", 2)
+    n_features = check_count(n_features, "n_features", 1)
     check_scalar(
         sparsity, "sparsity", Real, min_val=0, max_val=1, include_boundaries="left"
     )
@@ -93,9 +95,11 @@ def sparse_etf(n_classes, n_features, sparsity=0.6, random_state=None):
             f"lower sparsity, or raise n_features."
         )
     rng = check_random_state(0 if random_state is None else random_state)
+    if not n_zeros:
+        return simplex_etf(n_classes, n_features, rng)
     met = float(np.finfo(float).eps) ** 0.5
     best = lowest = None
-    # Fewer coordinates to choose than equations: no start will do better.
+    # Fewer coordinates to choose than equations: no start will meet them.
     hopeless = n_features - n_zeros < (n_classes + 1) // 2
     for _ in range(1 if hopeless else _STARTS):
         mask = random_support(n_classes, n_features, n_zeros, rng)

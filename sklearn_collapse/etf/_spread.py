@@ -1,12 +1,10 @@
 """Frames whose least angle is as large as can be found."""
 
-from numbers import Integral
-
-from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils import check_random_state
 
 from sklearn_collapse._linalg._packing import largest_cosine, pack, polygon
 from sklearn_collapse._linalg._polytopes import orthoplex, simplex_frame
-from sklearn_collapse.etf._frames import place_frame
+from sklearn_collapse.etf._frames import check_count, place_frame
 
 # Multiplications of a product of all pairs that "auto" shares among the starts, and
 # the most starts it makes.
@@ -81,15 +79,15 @@ def spread_frame(
     >>> round(frame_report(spread_frame(12, 3)).least_angle, 3)  # an icosahedron
     63.435
     """
-    check_scalar(n_classes, "n_classes", Integral, min_val=2)
-    check_scalar(n_features, "n_features", Integral, min_val=1)
+    n_classes = check_count(n_classes, "n_classes", 2)
+    n_features = check_count(n_features, "n_features", 1)
     if isinstance(n_init, str):
         if n_init != "auto":
             raise ValueError(f"n_init must be 'auto' or an int >= 1, got {n_init!r}.")
         work = n_classes**2 * n_features
         n_init = max(1, min(_MOST_STARTS, _WORK // work))
-    check_scalar(n_init, "n_init", Integral, min_val=1)
-    check_scalar(max_iter, "max_iter", Integral, min_val=1)
+    n_init = check_count(n_init, "n_init", 1)
+    max_iter = check_count(max_iter, "max_iter", 1)
     known = _known_frame(n_classes, n_features)
     if known is not None:
         return place_frame(known, n_features, random_state)

@@ -111,21 +111,15 @@ def class_distances(hierarchy, classes, distance, name="hierarchy"):
                 "labels themselves. Pass np.asarray(…) if yours holds numbers."
             )
         return _nested_distances(hierarchy, distance, name)
-    array = np.asarray(
-        to_numpy(detach(hierarchy)) if is_foreign(hierarchy) else hierarchy, dtype=float
-    )
+    array = _as_numbers(hierarchy, name)
     # The diagonal tells a linkage of five classes from the distances of four.
     is_square = array.ndim == 2 and array.shape[0] == array.shape[1]
     if is_square and not np.diagonal(array).any():
         distances = _checked_distances(array, name)
     elif array.ndim == 2 and array.shape[1] == 4 and is_valid_linkage(array):
-        distances = _linkage_distances(array, distance)
+        distances = _linkage_distances(_checked_distances(array, name), distance)
     else:
-        raise ValueError(
-            f"{name} must be nested labels, a (C, C) matrix of distances with zeros "
-            f"on its diagonal, or a linkage of shape (C - 1, 4), got an array of shape "
-            f"{array.shape}."
-        )
+        raise _not_a_hierarchy(name, f"an array of shape {array.shape}")
     n_classes = len(distances)
     if classes is None:
         return np.arange(n_classes), distances
@@ -139,9 +133,33 @@ def class_distances(hierarchy, classes, distance, name="hierarchy"):
     return labels, distances[np.ix_(order, order)]
 
 
+def _not_a_hierarchy(name, got):
+    return ValueError(
+        f"{name} must be nested labels, a (C, C) matrix of distances with zeros on its "
+        f"diagonal, or a linkage of shape (C - 1, 4), got {got}."
+    )
+
+
+def _as_numbers(hierarchy, name):
+    """Array of float64 of what is not nested labels."""
+    foreign = is_foreign(hierarchy)
+    array = np.asarray(to_numpy(detach(hierarchy)) if foreign else hierarchy)
+    if array.dtype.kind not in "biufO":
+        raise _not_a_hierarchy(name, f"an array of dtype {array.dtype}")
+    try:
+        return array.astype(float)
+    except (TypeError, ValueError) as error:
+        got = type(hierarchy).__name__
+        raise _not_a_hierarchy(name, f"{got} that holds no numbers") from error
+
+
 def _checked_distances(array, name):
-    if not np.isfinite(array).all() or (array < 0).any():
-        raise ValueError(f"Distances in {name} must be finite and not negative.")
+    wrong = ~np.isfinite(array) | (array < 0)
+    if wrong.any():
+        raise ValueError(
+            f"Distances must be finite and not negative, got {array[wrong][0]} in "
+            f"{name}."
+        )
     return array
 
 
@@ -168,7 +186,13 @@ def _nested_distances(tree, distance, name):
     found: list = []
     nodes: list = []  # (positions of the leaves, height, depth) of every inner node
     depths: list = []
-    _walk(tree, 0, found, depths, nodes, name)
+    try:
+        _walk(tree, 0, found, depths, nodes, name)
+    except RecursionError as error:
+        raise ValueError(
+            f"{name} is nested too deeply, or holds itself. Pass distances or a "
+            f"linkage as an array."
+        ) from error
     labels, codes = encode_labels(found, name)
     if len(labels) < len(found):
         repeated = labels[np.bincount(codes) > 1][:5].tolist()
@@ -191,6 +215,11 @@ def _nested_distances(tree, distance, name):
 def _walk(node, depth, found, depths, nodes, name):
     """Collect leaves and inner nodes below a node; return its height."""
     if not isinstance(node, _CONTAINERS):
+        if np.ndim(node):
+            raise ValueError(
+                f"{name} holds {type(node).__name__} of shape {np.shape(node)} for a "
+                f"label. Pass lists for its nodes: .tolist() makes one."
+            )
         found.append(node)
         depths.append(depth)
         return 0

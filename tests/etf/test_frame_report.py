@@ -190,7 +190,7 @@ def test_zero_rows_and_too_few(library):
     with pytest.raises(ValueError, match="Row 2 of frame is zero"):
         frame_report(library.asarray(rows))
     rows[2] = 1e-20
-    with pytest.raises(ValueError, match="Row 2 of frame is zero"):
+    with pytest.raises(ValueError, match="Row 2 of frame is zero to rounding"):
         frame_report(library.asarray(rows))
     with pytest.raises(ValueError, match="Row 0 of frame is zero"):
         frame_report(library.asarray(np.zeros((3, 3))))
@@ -212,6 +212,12 @@ def test_bounds():
                 assert n + n * (n - 1) * welch**2 == pytest.approx(n * n / d)
             else:
                 assert welch == 0
+    # No integer type overflows.
+    for integer in (np.int8, np.uint8, np.int64):
+        for n, d in [(20, 19), (100, 127), (50, 20)]:
+            assert rankin_bound(integer(n), integer(d)) == rankin_bound(n, d)
+            assert welch_bound(integer(n), integer(d)) == welch_bound(n, d)
+            assert type(rankin_bound(integer(n), integer(d))) is float
     # The twelve vertices of an icosahedron are six lines that meet it: C = 6, d = 3.
     assert welch_bound(6, 3) == pytest.approx(1 / math.sqrt(5))
 

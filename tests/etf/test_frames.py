@@ -103,6 +103,15 @@ def test_orientation(build):
     assert (np.abs(signs) < 30).all()
 
 
+@pytest.mark.parametrize("integer", [np.int8, np.uint8, np.int64])
+@pytest.mark.parametrize("build", [simplex_etf, orthoplex_frame, hypercube_frame])
+def test_numpy_integers(build, integer):
+    found = build(integer(100), integer(120), integer(3))
+    assert_array_equal(found, build(100, 120, 3))
+    with pytest.raises(ValueError, match=r"n_features=2 .* at most"):
+        build(integer(100), integer(2))
+
+
 @pytest.mark.parametrize(
     ("build", "arguments", "error", "match"),
     [

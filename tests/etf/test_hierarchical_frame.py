@@ -160,6 +160,17 @@ def coinciding():
     return D
 
 
+def joined(height, first=1.0):
+    """Linkage of three classes."""
+    return np.array([[0, 1, first, 2], [2, 3, height, 3.0]])
+
+
+def endless():
+    tree = ["a"]
+    tree.append(tree)
+    return tree
+
+
 # Shortest paths between the corners of K(3, 3), far from any tree.
 BIPARTITE = 2.0 - (np.arange(6)[:, None] % 2 != np.arange(6) % 2)
 np.fill_diagonal(BIPARTITE, 0)
@@ -170,7 +181,7 @@ np.fill_diagonal(BIPARTITE, 0)
     [
         (asymmetric(), {}, ValueError, "classes 1 and 4 differ"),
         (coinciding(), {}, ValueError, "classes 1 and 5 is 0"),
-        (-HEIGHTS, {}, ValueError, "Distances in distances must be finite and not neg"),
+        (-HEIGHTS, {}, ValueError, r"not negative, got -2.0 in distances\."),
         (HEIGHTS * np.nan, {}, ValueError, "distances must be"),
         (np.where(HEIGHTS == 3, np.nan, HEIGHTS), {}, ValueError, "must be finite"),
         (np.zeros((1, 1)), {}, ValueError, "1 class: .* at least 2"),
@@ -187,11 +198,56 @@ np.fill_diagonal(BIPARTITE, 0)
         (HEIGHTS, {"n_features": 0}, ValueError, "n_features == 0"),
         (BIPARTITE, {"gamma": 0.5}, ValueError, "No offset .* gamma=0.5.* raise gamma"),
         (TREE, {"classes": list("abcdef")}, ValueError, "classes goes with an array"),
+        (joined(np.nan), {}, ValueError, "finite and not negative, got nan in dist"),
+        (joined(np.inf), {}, ValueError, "finite and not negative, got inf in dist"),
+        (joined(0.01), {}, ValueError, "No offset .* linkage whose heights grow"),
+        (joined(1e-18)[::-1], {}, ValueError, "distances must be nested labels"),
+        (joined(1.0, 1e-18), {}, ValueError, "gamma=3.0 .* 0 and 1 .*1e-18,.* 1. Ra"),
+        (HEIGHTS, {"gamma": 1e-16}, ValueError, "gamma=1e-16 .* vertex.*Raise gamma"),
+        (HEIGHTS * 1j, {}, ValueError, "must be nested .* got an array of dtype comp"),
+        (np.array(["a", "b"]), {}, ValueError, "must be nested .* of dtype <U1"),
+        ("ab", {}, ValueError, "must be nested .* of dtype <U2"),
+        ((c for c in "ab"), {}, ValueError, "got generator that holds no numbers"),
+        (np.array([[{}]]), {}, ValueError, "got ndarray that holds no numbers"),
+        (
+            [np.array(["a", "b"]), "c"],
+            {},
+            ValueError,
+            r"ndarray of shape .*tolist",
+        ),
+        (endless(), {}, ValueError, "nested too deeply, or holds itself"),
     ],
 )
 def test_errors(distances, options, error, match):
     with pytest.raises(error, match=match):
         hierarchical_frame(distances, **options)
+
+
+@pytest.mark.parametrize("method", ["single", "centroid", "median", "ward"])
+@pytest.mark.parametrize("gamma", [1e-9, 1.0, 1e308])
+def test_linkages_and_extreme_gamma(method, gamma):
+    """Centroids and medians may join at a height below the one before."""
+    Z = linkage(np.random.default_rng(1).normal(size=(30, 2)), method)
+    frame = hierarchical_frame(Z, gamma=gamma)
+    with np.errstate(over="ignore"):
+        expected = slow_gram(squareform(cophenet(Z)), gamma)
+    assert_allclose(frame @ frame.T, expected, rtol=0, atol=1e-13)
+    assert (np.diff(Z[:, 2]) < 0).any() == (method in ("centroid", "median"))
+
+
+@pytest.mark.parametrize("n_classes", [3, 60])
+def test_vertices_coincide_no_sooner_than_they_must(n_classes):
+    """Every pair that the frame is given for has an angle; the others are refused."""
+    Z, _ = tree_distances(n_classes)
+    refused = 0
+    for gamma in np.logspace(-17, -9, 17):
+        try:
+            frame = hierarchical_frame(Z, gamma=gamma)
+        except ValueError:
+            refused += 1
+            continue
+        assert pdist(frame).min() > np.sqrt(np.finfo(float).eps)
+    assert 2 < refused < 14
 
 
 def test_raising_gamma_helps():

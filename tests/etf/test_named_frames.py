@@ -295,6 +295,28 @@ def test_assignment_follows_new_rows():
     assert_array_equal(aligner.assignment_, again.assignment_)
 
 
+def test_given_frame_far_from_the_origin():
+    """Its mean is rounded at the size of the rows, and so taken away twice."""
+    frame = np.random.default_rng(0).normal(size=(7, 3))
+    frame += [1e9, -3e9, 7e8]
+    X, y = oracles.rows_about(np.random.default_rng(1).normal(size=(7, 5)))
+    found = ETFAligner(frame).fit(X, y).frame_
+    assert_allclose(found.mean(axis=0), 0, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_frames_are_not_shared(name):
+    """The search for a frame is remembered; what is handed out is no part of that."""
+    # More classes than a simplex has room for make the search necessary.
+    n_classes, d = (7, 3) if name == "spread" else (7, 6)
+    X, y = oracles.rows_about(np.random.default_rng(1).normal(size=(n_classes, d)))
+    first = ETFAligner(name).fit(X, y)
+    expected = first.frame_.copy()
+    handed = first.frame_
+    handed *= np.nan
+    assert_array_equal(ETFAligner(name).fit(X, y).frame_, expected)
+
+
 # -- frames of other libraries -------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_collapse._linalg import _packing
 from sklearn_collapse._linalg._sparse_frames import angle_loss, random_support
-from sklearn_collapse.etf import sparse_etf
+from sklearn_collapse.etf import _sparse, sparse_etf
 
 
 def slow_loss(rows):
@@ -37,6 +37,22 @@ def test_zeros_norms_and_angles(n_classes, d, sparsity, random_state):
     expected = (n_classes * np.eye(n_classes) - 1) / (n_classes - 1)
     assert_allclose(np.linalg.norm(frame, axis=1), 1, rtol=1e-15)
     assert_allclose(gram, expected, rtol=0, atol=2e-8)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 50, 200])
+def test_without_zeros_the_frame_is_exact(n_classes):
+    d = n_classes - 1
+    for seed in (None, *range(20)):
+        frame = sparse_etf(n_classes, d, 0.0, seed)
+        expected = (n_classes * np.eye(n_classes) - 1) / d
+        assert_allclose(frame @ frame.T, expected, rtol=0, atol=1e-14)
+    if d > 1:
+        assert (frame != 0).all()
+
+
+def test_numpy_numbers():
+    found = sparse_etf(np.int8(5), np.uint8(20), np.float32(0.5), np.int64(1))
+    assert_array_equal(found, sparse_etf(5, 20, 0.5, 1))
 
 
 def test_default_sparsity_and_seeds():
@@ -81,6 +97,22 @@ def test_too_few_coordinates_warn():
     named = float(str(w[0].message).split("a cosine is ")[1].split(" ")[0])
     assert named == pytest.approx(slow_loss(frame)[1], rel=0.05)
     assert named > 1e-3
+
+
+def test_the_best_of_unmet_starts_is_returned(monkeypatch):
+    found, search = [], _sparse.sparse_simplex
+
+    def recorded(*arguments):
+        found.append(search(*arguments))
+        return found[-1]
+
+    monkeypatch.setattr(_sparse, "sparse_simplex", recorded)
+    with pytest.warns(ConvergenceWarning):
+        frame = sparse_etf(12, 16, 0.6)
+    deviations = [slow_loss(rows)[1] for rows, _ in found]
+    assert len(found) == 5
+    assert np.argmin(deviations) < 4
+    assert slow_loss(frame)[1] == min(deviations)
 
 
 def test_unmet_angles_are_close_to_what_can_be_had():

@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy.optimize import approx_fprime
+from scipy.optimize import OptimizeResult, approx_fprime
 
 from sklearn_collapse._linalg import _packing
 from sklearn_collapse._linalg._packing import (
@@ -149,6 +149,22 @@ def test_pack_never_returns_worse_than_it_saw(rng):
     assert largest_cosine(pack(start, 1)) < cosines(start).max()
 
 
+def test_pack_returns_the_best_level(rng, monkeypatch):
+    """Should the optimiser lose ground at a level, as a failed line search may."""
+    levels = iter(rng.normal(size=(len(_packing.SHARPNESS), 8, 3)))
+    seen = []
+
+    def worse_and_better(value, start, **options):
+        seen.append(next(levels))
+        return OptimizeResult(x=seen[-1].ravel())
+
+    monkeypatch.setattr(_packing, "minimize", worse_and_better)
+    found = pack(rng.normal(size=(8, 3)), 5)
+    values = [cosines(rows).max() for rows in seen]
+    assert cosines(found).max() == pytest.approx(min(values), abs=1e-14)
+    assert min(values) < values[-1] - 1e-3
+
+
 @pytest.mark.parametrize(
     ("arguments", "options", "error", "match"),
     [
@@ -166,6 +182,16 @@ def test_pack_never_returns_worse_than_it_saw(rng):
 def test_errors(arguments, options, error, match):
     with pytest.raises(error, match=match):
         spread_frame(*arguments, **options)
+
+
+@pytest.mark.parametrize("integer", [np.int8, np.uint8, np.int64])
+def test_numpy_integers(integer):
+    """None of them overflows: 20^2 * 3 is more than a byte holds."""
+    found = spread_frame(
+        integer(20), integer(3), integer(4), n_init=integer(2), max_iter=integer(20)
+    )
+    assert_array_equal(found, spread_frame(20, 3, 4, n_init=2, max_iter=20))
+    assert_array_equal(spread_frame(integer(9), integer(3)), spread_frame(9, 3))
 
 
 def test_options_are_keywords():
