@@ -62,7 +62,7 @@ class ResolvedHead(NamedTuple):
         """Position in `classes` of the class predicted for each row of a block."""
         if self.estimator is None:
             return namespace(block).argmax(self.logits(block), axis=1)
-        labels = ask(self.estimator.predict, block)
+        labels = ask(self.estimator, "predict", block)
         return as_like(encode_known(labels, self.classes, "by the head"), block)
 
     def logits(self, block):

@@ -19,6 +19,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
 from sklearn_collapse import LinearHead
+from sklearn_collapse.collapse import NeuralCollapseScorer
+from sklearn_collapse.etf import ETFClassifier, GrassmannClassifier
+from sklearn_collapse.ood import NECODetector
+from sklearn_collapse.whitening import SpectralTransformer
 
 WITHOUT_WEIGHTS = {
     "mlp": MLPClassifier(5, solver="lbfgs", alpha=1.0, random_state=0),
@@ -204,3 +208,34 @@ def test_what_is_no_fitted_classifier():
     X[3, 2] = np.nan
     with pytest.raises(ValueError, match="first in row 3"):
         LinearHead.from_classifier(decided, X)
+
+
+# -- heads that were fitted in another library ----------------------------------------
+
+
+@pytest.mark.parametrize(
+    "classifier",
+    [
+        ETFClassifier(mapping="ridge", temperature=0.1),
+        GrassmannClassifier(1),
+        make_pipeline(SpectralTransformer(), ETFClassifier(priors="empirical")),
+    ],
+)
+def test_classifiers_of_any_library_as_heads(library, classifier):
+    """They are asked in the library that they were fitted in."""
+    X, y = labelled_rows()
+    rows = library.asarray(X)
+    plain = clone(classifier).fit(X, y)
+    model = clone(classifier).fit(rows, y)
+    frozen, expected = FrozenEstimator(model), FrozenEstimator(plain)
+    truth = LinearHead.from_classifier(plain, X)
+    for given in (X, rows):
+        head = LinearHead.from_classifier(model, given)
+        assert_allclose(head.coef_, truth.coef_, rtol=1e-9, atol=1e-9)
+        scorer = NeuralCollapseScorer(head=frozen).fit(given, y)
+        truths = NeuralCollapseScorer(head=expected).fit(X, y).metrics_
+        found = scorer.metrics_["nc4_agreement"]
+        assert_allclose(found, truths["nc4_agreement"], rtol=1e-12)
+    scores = NECODetector(head=frozen).fit(rows, y).score_samples(rows)
+    truth = NECODetector(head=expected).fit(X, y).score_samples(X)
+    assert_allclose(library.to_numpy(scores), truth, rtol=1e-7)
