@@ -163,7 +163,7 @@ def resolve_classifier(head, like):
     -------
     ResolvedHead
     """
-    known = head.classes_
+    known = to_numpy(head.classes_)
     coef = _coef(head)
     if coef is None:
         return ResolvedHead(known, None, None, head)
@@ -186,7 +186,7 @@ def check_head(head, classes, n_features, *, linear=False):
     """
     if head is None or isinstance(head, str):
         return
-    known = head.classes_
+    known = to_numpy(head.classes_)
     if classes is None:
         classes = known
     lacking = classes[positions(classes, known) < 0]

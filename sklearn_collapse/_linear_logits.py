@@ -9,7 +9,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_collapse._linalg._spectrum import floored_inverse
 from sklearn_collapse.moments import ClassMoments
-from sklearn_collapse.utils._arrays import Rows, as_like, is_foreign, namespace, to_numpy
+from sklearn_collapse.utils._arrays import (
+    Rows,
+    as_like,
+    is_foreign,
+    namespace,
+    to_numpy,
+)
 from sklearn_collapse.utils._validation import (
     check_features,
     check_weights,
@@ -96,7 +102,7 @@ def closest_linear_logits(classifier, X, sample_weight=None):
             f"classifier must be a fitted classifier, got {classifier!r:.100}."
         )
     check_is_fitted(classifier)
-    classes = classifier.classes_
+    classes = to_numpy(classifier.classes_)
     X, _ = check_features(X)
     weights = check_weights(sample_weight, X.shape[0])
     X, _, weights = drop_zero_weights(X, weights)
