@@ -94,12 +94,12 @@ print(f"{'the last layer itself':<26}{head:32.3f}")
 # Most of the work was done by the network. The vertices of a simplex, turned into place
 # by eight class means, are a little better than the class means themselves and lose
 # three points to the network's last layer. Least squares wins most of that back where
-# there are rows enough for the covariance of 96 features, and is the worst of all where
-# there are not: shrinkage mends that. A subspace of five directions per class is worse
-# than a line, since the classes of this network share the directions in which they
-# vary. And a regularised logistic regression is the best at every size. With as many
-# rows of each class, nothing here says that a fixed frame is better than learned
-# weights.
+# there are rows enough for the covariance of 96 features, and is as bad as the linear
+# discriminant, or worse, where there are not: shrinkage mends that. A subspace of five
+# directions per class is worse than a line, since the classes of this network share the
+# directions in which they vary. And a regularised logistic regression is the best at
+# every size. With as many rows of each class, nothing here says that a fixed frame is
+# better than learned weights.
 #
 # Rare classes
 # ------------

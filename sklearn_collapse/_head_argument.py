@@ -62,7 +62,7 @@ class ResolvedHead(NamedTuple):
         """Position in `classes` of the class predicted for each row of a block."""
         if self.estimator is None:
             return namespace(block).argmax(self.logits(block), axis=1)
-        labels = ask(self.estimator.predict, block)
+        labels = ask(self.estimator, "predict", block)
         return as_like(encode_known(labels, self.classes, "by the head"), block)
 
     def logits(self, block):
@@ -163,7 +163,7 @@ def resolve_classifier(head, like):
     -------
     ResolvedHead
     """
-    known = head.classes_
+    known = to_numpy(head.classes_)
     coef = _coef(head)
     if coef is None:
         return ResolvedHead(known, None, None, head)
@@ -186,7 +186,7 @@ def check_head(head, classes, n_features, *, linear=False):
     """
     if head is None or isinstance(head, str):
         return
-    known = head.classes_
+    known = to_numpy(head.classes_)
     if classes is None:
         classes = known
     lacking = classes[positions(classes, known) < 0]

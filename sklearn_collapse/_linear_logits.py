@@ -9,7 +9,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_collapse._linalg._spectrum import floored_inverse
 from sklearn_collapse.moments import ClassMoments
-from sklearn_collapse.utils._arrays import Rows, namespace, to_numpy
+from sklearn_collapse.utils._arrays import (
+    Rows,
+    as_like,
+    is_foreign,
+    namespace,
+    to_numpy,
+)
 from sklearn_collapse.utils._labels import shorten
 from sklearn_collapse.utils._validation import (
     check_features,
@@ -26,11 +32,11 @@ def classifier_logits(classifier, classes, block):
     """
     name = type(classifier).__name__
     if hasattr(classifier, "decision_function"):
-        logits = ask(classifier.decision_function, block)
+        logits = ask(classifier, "decision_function", block)
         if logits.ndim == 1:
             logits = np.stack([-logits / 2, logits / 2], axis=1)
     elif hasattr(classifier, "predict_proba"):
-        shares = ask(classifier.predict_proba, block)
+        shares = ask(classifier, "predict_proba", block)
         logits = np.log(np.maximum(shares, np.finfo(shares.dtype).tiny))
     else:
         raise ValueError(
@@ -51,12 +57,29 @@ def classifier_logits(classifier, classes, block):
     return logits
 
 
-def ask(method, block):
-    """Result of a classifier's method for a block of rows, as a NumPy array."""
+def ask(classifier, method, block):
+    """Result of a classifier's method for a block of rows, as a NumPy array.
+
+    The block is handed over in the library and on the device that the classifier was
+    fitted in.
+    """
     with warnings.catch_warnings():
         # Blocks of rows have lost the column names that a frame had.
         warnings.filterwarnings("ignore", "X does not have valid feature names")
-        return np.asarray(to_numpy(method(to_numpy(block))))
+        rows = as_like(block, _fitted_array(classifier))
+        return np.asarray(to_numpy(getattr(classifier, method)(rows)))
+
+
+def _fitted_array(classifier):
+    """What a classifier, maybe frozen or the last step of a pipeline, has learned.
+
+    A NumPy array for those that keep it elsewhere.
+    """
+    steps = getattr(classifier, "steps", None)
+    last = steps[-1][1] if steps else classifier
+    found = getattr(last, "means_", None)
+    found = getattr(last, "coef_", None) if found is None else found
+    return found if is_foreign(found) else np.zeros(0)
 
 
 def closest_linear_logits(classifier, X, sample_weight=None):
@@ -81,6 +104,8 @@ def closest_linear_logits(classifier, X, sample_weight=None):
         )
     check_is_fitted(classifier)
     classes = classifier.classes_
+    if is_foreign(classes):
+        classes = to_numpy(classes)
     if np.ndim(classes) != 1 or len(classes) < 2:
         raise ValueError(
             f"classifier must tell the labels of one target, two or more, apart, got "

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
@@ -19,6 +19,11 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
 from sklearn_collapse import LinearHead
+from sklearn_collapse.collapse import NeuralCollapseScorer
+from sklearn_collapse.etf import ETFClassifier, GrassmannClassifier
+from sklearn_collapse.ood import NECODetector
+from sklearn_collapse.utils._arrays import namespace
+from sklearn_collapse.whitening import SpectralTransformer
 
 WITHOUT_WEIGHTS = {
     "mlp": MLPClassifier(5, solver="lbfgs", alpha=1.0, random_state=0),
@@ -228,3 +233,68 @@ def test_what_is_no_fitted_classifier():
     X[3, 2] = np.nan
     with pytest.raises(ValueError, match="first in row 3"):
         LinearHead.from_classifier(decided, X)
+
+
+# -- heads that were fitted in another library ----------------------------------------
+
+
+@pytest.mark.parametrize(
+    "classifier",
+    [
+        ETFClassifier(mapping="ridge", temperature=0.1),
+        GrassmannClassifier(1),
+        make_pipeline(SpectralTransformer(), ETFClassifier(priors="empirical")),
+    ],
+)
+def test_classifiers_of_any_library_as_heads(library, classifier):
+    """They are asked in the library that they were fitted in."""
+    X, y = labelled_rows()
+    rows = library.asarray(X)
+    plain = clone(classifier).fit(X, y)
+    model = clone(classifier).fit(rows, y)
+    frozen, expected = FrozenEstimator(model), FrozenEstimator(plain)
+    truth = LinearHead.from_classifier(plain, X)
+    for given in (X, rows):
+        head = LinearHead.from_classifier(model, given)
+        assert_allclose(head.coef_, truth.coef_, rtol=1e-9, atol=1e-9)
+        scorer = NeuralCollapseScorer(head=frozen).fit(given, y)
+        truths = NeuralCollapseScorer(head=expected).fit(X, y).metrics_
+        found = scorer.metrics_["nc4_agreement"]
+        assert_allclose(found, truths["nc4_agreement"], rtol=1e-12)
+    scores = NECODetector(head=frozen).fit(rows, y).score_samples(rows)
+    truth = NECODetector(head=expected).fit(X, y).score_samples(X)
+    assert_allclose(library.to_numpy(scores), truth, rtol=1e-7)
+
+
+class Elsewhere(ClassifierMixin, BaseEstimator):
+    """Nearest mean that keeps all it has learned, labels too, in the library of X."""
+
+    def fit(self, X, y):
+        xp, codes = namespace(X), np.asarray(y)
+        means = [X[int(i), :] for i in [np.flatnonzero(codes == c)[0] for c in (1, 2)]]
+        self.means_ = xp.stack(means)
+        self.classes_ = xp.asarray([1, 2])
+        return self
+
+    def decision_function(self, X):
+        assert namespace(X) is namespace(self.means_)
+        xp = namespace(X)
+        near = [xp.sum((X - self.means_[c, :]) ** 2, axis=1) for c in (0, 1)]
+        return near[0] - near[1]
+
+    def predict(self, X):
+        xp = namespace(X)
+        ahead = xp.astype(self.decision_function(X) > 0, xp.int64)
+        return xp.take(self.classes_, ahead)
+
+
+def test_labels_of_any_library(library):
+    """As classifiers of scikit-learn keep them that were fitted on torch."""
+    X, names = labelled_rows(n_classes=2)
+    y = 1 + np.unique(names, return_inverse=True)[1]
+    rows = library.asarray(X)
+    plain, model = Elsewhere().fit(X, y), Elsewhere().fit(rows, y)
+    truth = NeuralCollapseScorer(head=FrozenEstimator(plain)).fit(X, y).metrics_
+    found = NeuralCollapseScorer(head=FrozenEstimator(model)).fit(rows, y).metrics_
+    assert_allclose(found["nc4_agreement"], truth["nc4_agreement"], rtol=1e-12)
+    assert_array_equal(LinearHead.from_classifier(model, rows).classes_, plain.classes_)

@@ -85,10 +85,13 @@ class ETFAligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FrameEstimat
     which is a quadratic assignment problem, it is the best of several starts: the
     order, graph matching of the two Gram matrices, pairs of a class and a vertex, each
     improved in turns and, up to 32 classes, by exchanging pairs. That is never worse
-    than the order and nearly always finds a frame whose rows were permuted; for class
-    means that fit poorly it may miss the optimum. It does not depend on the basis or
-    the unit of the features. A frame with symmetries has several optima: the order if
-    it is one of them, otherwise any.
+    than the order and nearly always finds a frame whose rows were permuted, also with
+    noise up to a disparity of about 0.05, or 0.01 for 500 classes and more. For class
+    means that fit more poorly it may miss the optimum, and mostly does with many
+    classes. It does not depend on the basis or the unit of the features. A frame with
+    symmetries has several optima: the order if it is one of them, otherwise any. The
+    search ends at a perfect fit; otherwise it takes seconds for 100 classes and, with
+    fewer starts, up to a quarter of a minute for 1000, then longer by C^3.
 
     Class means decide, however many rows a class has. Coordinates of the simplex sum
     to zero: they span C - 1 dimensions.

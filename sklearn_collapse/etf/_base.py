@@ -113,7 +113,7 @@ class FrameEstimator(LabelledMomentsEstimator):
     def _aligned(self):
         """Class means aligned with the frame; they must not coincide."""
         return self.moments_._cached(
-            "aligned means",
+            ("aligned means", self.matching),
             lambda: align_means(self._geometry(), self._given_frame, self.matching),
         )
 

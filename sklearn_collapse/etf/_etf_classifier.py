@@ -288,7 +288,7 @@ class ETFClassifier(ShrinkageMixin, MomentsClassifierMixin, FrameEstimator):
     def _fitted(self):
         """What the logits need, or an error that says why there is no such thing."""
         self._require_aligned()
-        key = ("etf classifier", self.mapping, self.shrinkage)
+        key = ("etf classifier", self.matching, self.mapping, self.shrinkage)
         return self.moments_._cached(key, self._factorise)
 
     def _factorise(self):

@@ -270,7 +270,8 @@ class ETFAlignmentScorer(FrameEstimator):
     def metrics_(self):
         """Value of each metric."""
         check_is_fitted(self, "moments_")
-        return dict(self.moments_._cached("alignment metrics", self._measure))
+        key = ("alignment metrics", self.matching)
+        return dict(self.moments_._cached(key, self._measure))
 
     @property
     def class_alignment_(self):

@@ -18,7 +18,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn_collapse import ClassMoments, LinearHead
 from sklearn_collapse.collapse import NeuralCollapseScorer
 from sklearn_collapse.datasets import load_cifar8_features
-from sklearn_collapse.etf import ETFAligner, ETFAlignmentScorer
+from sklearn_collapse.etf import ETFAligner, ETFAlignmentScorer, ETFClassifier
 from sklearn_collapse.metrics import (
     CollapseWarning,
     nc2_equiangularity,
@@ -548,6 +548,29 @@ def test_ways_to_fit(library):
         )
     again = pickle.loads(pickle.dumps(expected))
     assert_same(again.metrics_, expected.metrics_, rtol=0)
+
+
+@pytest.mark.parametrize("use", [ETFAligner, ETFAlignmentScorer, ETFClassifier])
+def test_matching_that_changes_later_counts_at_once(use):
+    """Whether or not anything has been asked before."""
+    X, y = make_rows()
+    frame = np.random.default_rng(8).normal(size=(len(np.unique(y)), 3))
+    expected = use(frame, matching="optimal").fit(X, y).assignment_
+    asked, other = use(frame).fit(X, y), use(frame).fit(X, y)
+    assert_array_equal(asked.assignment_, np.arange(len(frame)))
+    assert expected.tolist() != asked.assignment_.tolist()
+    for estimator in (asked, other):
+        estimator.set_params(matching="optimal")
+        assert_array_equal(estimator.assignment_, expected)
+    if use is ETFAlignmentScorer:
+        before = use(frame).fit(X, y)
+        assert before.metrics_["disparity"] > asked.metrics_["disparity"]
+        disparity = asked.metrics_["disparity"]
+        assert before.set_params(matching="optimal").metrics_["disparity"] == disparity
+    if use is ETFClassifier:
+        found = asked.decision_function(X)
+        fresh = use(frame, matching="optimal").fit(X, y)
+        assert_array_equal(found, fresh.decision_function(X))
 
 
 def test_sample_weight():
