@@ -32,6 +32,9 @@ _PINNED = 3e7
 _KEPT = 4
 # Matrices that are decomposed at once.
 _BATCH = 256
+# Vertices whose symmetries are looked for, and the relative difference of two products
+# that is none: a frame that was searched for is symmetric to so many digits only.
+_SYMMETRIC, _EQUAL = 256, _EPS**0.5
 
 
 def match_vertices(points, frame):
@@ -50,12 +53,20 @@ def match_vertices(points, frame):
     ndarray of int of shape (C,)
         Position in the frame of the vertex of each class. No other assignment is
         better up to six classes; beyond it is the best that was found, and at least as
-        good as the order. Where several are equal, to rounding, it is the order if
-        that is one of them.
+        good as the order. Symmetries of the frame make several of one that are equal:
+        it is the first of them in the order of numbers, and so the order if that is
+        one of them.
     """
     points, frame = _coordinates(points), _coordinates(frame)
     if len(points) <= _ALL:
-        return _best_of_all(points, frame)
+        own = _best_of_all(points, frame)
+    else:
+        own = _best_found(points, frame)
+    return _first_copy(own, frame @ frame.T) if len(own) <= _SYMMETRIC else own
+
+
+def _best_found(points, frame):
+    """The best assignment of several starts."""
     # In an order of their own, so that no start depends on how classes are labelled.
     classes, vertices = _canonical_order(points), _canonical_order(frame)
     search = _Search(points[classes], frame[vertices])
@@ -209,6 +220,37 @@ def _best_of_all(points, frame):
     values = _nuclear_norms(lambda here: points.T @ frame[orders[here]], len(orders))
     rounding = len(points) * _EPS
     return orders[np.argmax(values >= values.max() - rounding)]
+
+
+def _first_copy(own, gram):
+    """The first, in the order of numbers, of the copies of an assignment.
+
+    A symmetry of the frame permutes its vertices and keeps all their products: after
+    it every assignment is as good as before. Which copy a search ends at is a matter
+    of rounding. Vertices are chosen class by class, the first that leaves some vertex
+    to every other class; should that lead nowhere, the assignment stays.
+    """
+    n, slack = len(own), _EQUAL * float(np.abs(gram).max())
+    gram = gram[np.ix_(own, own)]  # by class
+    shapes = np.sort(gram, axis=1)
+    # Entry b, m: whether class b may get the vertex that class m has.
+    may = (cdist(shapes, shapes, "chebyshev") <= slack) & (
+        np.abs(np.diagonal(gram)[:, None] - np.diagonal(gram)) <= slack
+    )
+    chosen = np.empty(n, dtype=np.intp)
+    for c in range(n):
+        candidates = np.flatnonzero(may[c])
+        for m in candidates[np.argsort(own[candidates])]:
+            left = may & (np.abs(gram[:, c, None] - gram[None, :, m]) <= slack)
+            left[:, m] = False
+            left[c] = False
+            left[c, m] = True
+            if left.any(axis=1).all():
+                chosen[c], may = m, left
+                break
+        else:
+            return own
+    return own[chosen]
 
 
 def _nuclear_norms(matrices, n):

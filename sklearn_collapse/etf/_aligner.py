@@ -89,7 +89,8 @@ class ETFAligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FrameEstimat
     noise up to a disparity of about 0.05, or 0.01 for 500 classes and more. For class
     means that fit more poorly it may miss the optimum, and mostly does with many
     classes. It does not depend on the basis or the unit of the features. A frame with
-    symmetries has several optima: the order if it is one of them, otherwise any. The
+    symmetries has several optima: up to 256 classes the first in the order of their
+    numbers is taken, which is the order of the classes if that is one of them. The
     search ends at a perfect fit; otherwise it takes seconds for 100 classes and, with
     fewer starts, up to a quarter of a minute for 1000, then longer by C^3.
 

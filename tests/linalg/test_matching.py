@@ -1,5 +1,7 @@
 """Which vertex each class belongs to."""
 
+from itertools import permutations
+
 import numpy as np
 import oracles_etf as oracles
 import pytest
@@ -144,6 +146,47 @@ def test_invariance(kind, n_classes):
     ):
         found = value(other, target, match_vertices(other, target))
         assert_allclose(found, expected, rtol=1e-12)
+
+
+def roughly(frame, rng):
+    """The frame, symmetric only to as many digits as a search leaves."""
+    return frame + 1e-11 * rng.normal(size=frame.shape)
+
+
+@pytest.mark.parametrize("n_classes", [4, 6, 7])
+@pytest.mark.parametrize("kind", ["orthoplex", "hypercube", "tree", "random"])
+def test_first_copy_among_all_symmetries(kind, n_classes):
+    """Every permutation that keeps all products is a symmetry."""
+    rng = np.random.default_rng(n_classes)
+    frame = centred(FRAMES[kind](n_classes, rng))
+    gram = frame @ frame.T
+    symmetries = [
+        np.array(order)
+        for order in permutations(range(n_classes))
+        if np.allclose(gram[np.ix_(order, order)], gram, atol=1e-9)
+    ]
+    assert (len(symmetries) > 1) == (kind != "random")
+    rough = roughly(frame, rng)
+    for _ in range(10):
+        own = rng.permutation(n_classes)
+        first = min(tuple(order[own]) for order in symmetries)
+        assert_array_equal(_matching._first_copy(own, rough @ rough.T), first)
+
+
+@pytest.mark.parametrize("n_classes", [6, 8, 11, 16])
+@pytest.mark.parametrize("kind", ["orthoplex", "hypercube", "tree"])
+def test_basis_does_not_choose_among_symmetric_optima(kind, n_classes):
+    rng = np.random.default_rng(5)
+    means, frame, _ = problem(kind, n_classes, seed=n_classes, noise=0.2)
+    frame = roughly(frame, rng)
+    own = match_vertices(means, frame)
+    for seed in range(4):
+        turn = oracles.random_rotation(means.shape[1], means.shape[1], seed)
+        assert_array_equal(match_vertices(means @ turn, frame), own)
+        # The vertices in another order, too, are the same vertices.
+        order = rng.permutation(n_classes)
+        other = match_vertices(means, frame[order])
+        assert_allclose(value(means, frame, order[other]), value(means, frame, own))
 
 
 def test_start_by_shape():
