@@ -178,9 +178,8 @@ def test_first_copy_among_all_symmetries(kind, n_classes):
 def test_basis_does_not_choose_among_symmetric_optima(kind, n_classes):
     rng = np.random.default_rng(5)
     means, frame, _ = problem(kind, n_classes, seed=n_classes, noise=0.2)
-    frame = roughly(frame, rng)
     own = match_vertices(means, frame)
-    for seed in range(4):
+    for seed in range(8):
         turn = oracles.random_rotation(means.shape[1], means.shape[1], seed)
         assert_array_equal(match_vertices(means @ turn, frame), own)
         # The vertices in another order, too, are the same vertices.
