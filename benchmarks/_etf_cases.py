@@ -89,7 +89,7 @@ def frames(n, d, n_classes, repeats):
     turn = np.linalg.qr(rng.normal(size=(d, d)))[0]
     order = rng.permutation(n_classes)
     # With noise no start is known to be the best, and all of them are tried.
-    means = frame[order] @ turn + rng.normal(scale=0.2 / d**0.5, size=frame.shape)
+    means = frame[order] @ turn + rng.normal(scale=0.1 / d**0.5, size=frame.shape)
     labels = np.repeat(np.arange(n_classes), 2)
     moments = ClassMoments.from_arrays(np.repeat(means, 2, axis=0), labels)
 

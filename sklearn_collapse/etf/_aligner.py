@@ -86,8 +86,8 @@ class ETFAligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FrameEstimat
     order, graph matching of the two Gram matrices, pairs of a class and a vertex, each
     improved in turns and, up to 32 classes, by exchanging pairs. That is never worse
     than the order and nearly always finds a frame whose rows were permuted, also with
-    noise up to a disparity of about 0.05, or 0.01 for 500 classes and more. For class
-    means that fit more poorly it may miss the optimum, and mostly does with many
+    noise up to a disparity of about 0.03 for sixty classes and 0.01 for hundreds. For
+    class means that fit more poorly it may miss the optimum, and mostly does with many
     classes. It does not depend on the basis or the unit of the features. A frame with
     symmetries has several optima: up to 256 classes the first in the order of their
     numbers is taken, which is the order of the classes if that is one of them. The
