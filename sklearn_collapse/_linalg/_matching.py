@@ -25,7 +25,7 @@ _EPS = float(np.finfo(np.float64).eps)
 _ALL, _EXCHANGED = 6, 32
 # The most starts of two kinds, the fewest of others, and what those of many classes may
 # cost: C^3 numbers each.
-_PAIRS, _GRAPHS, _FEWEST, _EFFORT = 256, 12, 4, 2e8
+_PAIRS, _GRAPHS, _FEWEST, _EFFORT = 1024, 12, 4, 1e9
 # Numbers to go through while classes are pinned one after the other.
 _PINNED = 3e7
 # Ends of starts of which pairs are exchanged.
