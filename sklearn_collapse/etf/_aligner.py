@@ -91,8 +91,8 @@ class ETFAligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FrameEstimat
     classes. It does not depend on the basis or the unit of the features. A frame with
     symmetries has several optima: up to 256 classes the first in the order of their
     numbers is taken, which is the order of the classes if that is one of them. The
-    search ends at a perfect fit; otherwise it takes seconds for 100 classes and, with
-    fewer starts, up to a quarter of a minute for 1000, then longer by C^3.
+    search ends at a perfect fit; otherwise it takes seconds for 100 classes. More
+    classes have fewer starts, each of which takes C^3.
 
     Class means decide, however many rows a class has. Coordinates of the simplex sum
     to zero: they span C - 1 dimensions.
@@ -171,38 +171,38 @@ class ETFAligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FrameEstimat
     @property
     def rotation_(self):
         """Partial isometry."""
-        return self._fitted().alignment.rotation
+        return self._require_aligned().alignment.rotation
 
     @property
     def scale_(self):
         """Factor."""
-        scale = self._fitted().alignment.scale
+        scale = self._require_aligned().alignment.scale
         return scale if self.scaling else 1.0
 
     @property
     def centre_(self):
         """Unweighted mean of the class means."""
-        return self._fitted().centre
+        return self._require_aligned().centre
 
     @property
     def frame_(self):
         """Centred frame."""
-        return self._fitted().frame
+        return self._require_aligned().frame
 
     @property
     def assignment_(self):
         """Which row of the frame each class has."""
-        return self._fitted().own
+        return self._require_aligned().own
 
     @property
     def disparity_(self):
         """Distance of the class means from the frame."""
-        return self._fitted().alignment.disparity
+        return self._require_aligned().alignment.disparity
 
     @property
     def rank_(self):
         """Rank of the rotation."""
-        return self._fitted().alignment.rank
+        return self._require_aligned().alignment.rank
 
     @property
     def _n_features_out(self):
@@ -210,10 +210,7 @@ class ETFAligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FrameEstimat
 
     def _check_moments(self, moments):
         super()._check_moments(moments)
-        self._fitted()  # raises if the class means cannot be aligned
-
-    def _fitted(self):
-        return self._require_aligned()
+        self._require_aligned()  # raises if the class means cannot be aligned
 
     def _map(self, X, matrix, **options):
         rows = Rows(X, self.device, work=float(X.shape[0]) * math.prod(matrix.shape))

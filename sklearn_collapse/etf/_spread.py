@@ -55,11 +55,10 @@ def spread_frame(
         1 / t ln sum_{i != j} exp(t cos_ij)
 
     and minimised by L-BFGS from random starts, with t growing fourfold from 5 to
-    1.3e6. That finds the best codes known of a few dozen vectors to five digits of
-    the angle; of a hundred and more it finds good ones: more starts and steps lower
-    their largest cosine by one or two percent. Memory grows with C and not with its
-    square. A step takes 4 C^2 d multiplications: seconds in all for 100 classes, the
-    better part of a minute for 1,000 in 128 dimensions.
+    1.3e6. That finds the best codes known of up to two dozen vectors to five digits
+    of the angle; of a hundred and more it finds good ones, which more starts and steps
+    may better. Memory grows with C and not with its square. A step takes 4 C^2 d
+    multiplications: seconds in all for 200 classes in 32 dimensions.
 
     The optimiser leads on from rounding: other machines find other frames that are
     as good.
