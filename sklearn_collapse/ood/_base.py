@@ -13,7 +13,8 @@ from sklearn_collapse._base import (
     RowsEstimator,
     unchanged_on_error,
 )
-from sklearn_collapse.utils._arrays import namespace, to_numpy
+from sklearn_collapse.utils._arrays import as_like, namespace, to_numpy
+from sklearn_collapse.utils._labels import is_label
 from sklearn_collapse.utils._sklearn_private import Interval, fit_context
 from sklearn_collapse.utils._validation import check_weights, drop_zero_weights
 from sklearn_collapse.utils._warnings import warn_caller
@@ -31,11 +32,13 @@ class Detector(OutlierMixin, RowsEstimator):
 
     _parameter_constraints: dict = {
         "contamination": [Interval(Real, 0, 0.5, closed="right")],
+        "outlier_label": [None, str, Real],
         "device": [str],
     }
     _left_by_fit = (*RowsEstimator._left_by_fit, "offset_")
 
     contamination: float
+    outlier_label: Any
     device: str
     fit: Any
     _validate_rows: Any
@@ -132,6 +135,25 @@ class Detector(OutlierMixin, RowsEstimator):
         """
         return self.fit(X, y, sample_weight).predict(X)
 
+    def _validate_fit(self, X, y, sample_weight, *, reset, min_samples):
+        """Validate rows for fitting; those of zero weight and outliers are dropped."""
+        X, y, weights = super()._validate_fit(
+            X, y, sample_weight, reset=reset, min_samples=min_samples
+        )
+        if self.outlier_label is None or y is None:
+            return X, y, weights
+        kept = np.flatnonzero(~is_label(y, self.outlier_label, "outlier_label"))
+        if len(kept) == len(y):
+            return X, y, weights
+        if len(kept) < min_samples:
+            raise ValueError(
+                f"{len(kept)} of {len(y)} rows are left without those labelled "
+                f"outlier_label={self.outlier_label!r}, while a minimum of "
+                f"{min_samples} is required by {type(self).__name__}."
+            )
+        X = namespace(X).take(X, as_like(kept, X), axis=0)
+        return X, y[kept], None if weights is None else weights[kept]
+
     def _calibrate(self, X, weights):
         scores = to_numpy(self._score_rows(X)).astype(float)
         offset, low, high = weighted_quantiles(
@@ -168,8 +190,8 @@ class MomentsDetector(Detector, MomentsEstimator):
         X : array-like of shape (n, d)
             In-distribution features, of any array library; at least two rows.
         y : array-like of shape (n,), default=None
-            Class labels; None is one class. Outliers are not marked here: a y of -1
-            and 1 means two classes, and a warning says so.
+            Class labels; None is one class. Rows labelled `outlier_label` are left
+            out; otherwise a y of -1 and 1 means two classes, and a warning says so.
         sample_weight : array-like of shape (n,), default=None
             Frequencies of the rows.
 
@@ -259,5 +281,6 @@ def warn_outlier_labels(labels):
     if labels.dtype.kind in "if" and set(labels.tolist()) == {-1, 1}:
         warn_caller(
             "y holds only -1 and 1, which are taken for two classes of "
-            "in-distribution rows. Leave known outliers out of fit."
+            "in-distribution rows. Leave known outliers out of fit, or name their "
+            "label: outlier_label=-1."
         )

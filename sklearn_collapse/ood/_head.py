@@ -25,6 +25,8 @@ class HeadMixin:
     head_: Any
     n_features_in_: int
     moments_: Any
+    # Whether the weights of the head are used, and not the logits alone.
+    _needs_weights = False
 
     def _check_labels(self, y):
         require_labels(self.head, y is not None)
@@ -43,7 +45,7 @@ class HeadMixin:
 
     def _adopt_head(self, classes, n_features, data=None):
         self.head_ = fitted_head(self.head, data)
-        check_head(self.head_, classes, n_features)
+        check_head(self.head_, classes, n_features, linear=self._needs_weights)
 
     def _resolved_head(self):
         """Head as weights or estimator, or None."""

@@ -60,6 +60,9 @@ class MahalanobisDetector(ShrinkageMixin, MomentsDetector):
         that never vary in training.
     contamination : float, default=0.05
         Share of the calibration rows that ``predict`` calls outliers, in (0, 0.5].
+    outlier_label : str, int or float, default=None
+        Label in y of rows that are known outliers: ``fit`` leaves them out, and
+        scorers such as ``get_scorer("ood_auroc")`` count them as out-of-distribution.
     device : str, default="auto"
         Where NumPy rows are worked on: "auto", "cpu" or a torch device. Arrays of
         other libraries are worked on where they are.
@@ -152,6 +155,7 @@ class MahalanobisDetector(ShrinkageMixin, MomentsDetector):
         shrinkage=None,
         floor="auto",
         contamination=0.05,
+        outlier_label=None,
         device="auto",
     ):
         self.covariance = covariance
@@ -160,6 +164,7 @@ class MahalanobisDetector(ShrinkageMixin, MomentsDetector):
         self.shrinkage = shrinkage
         self.floor = floor
         self.contamination = contamination
+        self.outlier_label = outlier_label
         self.device = device
 
     @property

@@ -52,6 +52,9 @@ class NECODetector(HeadMixin, MomentsDetector):
         or that of the row as it came in.
     contamination : float, default=0.05
         Share of the calibration rows that ``predict`` calls outliers, in (0, 0.5].
+    outlier_label : str, int or float, default=None
+        Label in y of rows that are known outliers: ``fit`` leaves them out, and
+        scorers such as ``get_scorer("ood_auroc")`` count them as out-of-distribution.
     device : str, default="auto"
         Where NumPy rows are worked on: "auto", "cpu" or a torch device. Arrays of
         other libraries are worked on where they are.
@@ -167,6 +170,7 @@ class NECODetector(HeadMixin, MomentsDetector):
         head=None,
         denominator="scaled",
         contamination=0.05,
+        outlier_label=None,
         device="auto",
     ):
         self.n_components = n_components
@@ -175,6 +179,7 @@ class NECODetector(HeadMixin, MomentsDetector):
         self.head = head
         self.denominator = denominator
         self.contamination = contamination
+        self.outlier_label = outlier_label
         self.device = device
 
     @property

@@ -116,6 +116,33 @@ def encode_known(y, classes, what="in fit"):
     return rows[codes]
 
 
+def is_label(y, label, name):
+    """Which labels equal one label, whose kind must be that of all of them.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+        Checked labels.
+    label : scalar
+    name : str
+        Of the argument that the label comes from.
+
+    Returns
+    -------
+    ndarray of bool of shape (n,)
+    """
+    labels, codes = encode_labels(y)
+    asked = as_label_array([label], name)
+    if labels.dtype.kind != "O" and (asked.dtype.kind in "US") != (
+        labels.dtype.kind in "US"
+    ):
+        raise ValueError(
+            f"{name}={label!r} is of another kind than the labels in y, "
+            f"{shorten(labels)}: no row can have it."
+        )
+    return (positions(labels, asked) >= 0)[codes]
+
+
 def shorten(classes, limit=8):
     """Show a list of classes in an error message."""
     shown = ", ".join(repr(v) for v in classes[:limit].tolist())

@@ -78,6 +78,63 @@ def quantile_offset(scores, contamination, weights=None):
     return offset - 1e-6 * (high - low)
 
 
+# -- known outliers ---------------------------------------------------------------
+
+
+@detectors
+def test_outlier_label_leaves_rows_out(library, name, data):
+    X, y, new = data
+    rows = np.vstack([X, new])
+    weights = np.arange(len(rows)) % 3 + 1
+    for labels, label in (
+        (np.append(y, np.full(len(new), -1)), -1),
+        (np.append(np.array(["a", "b", "c"])[y], np.full(len(new), "out")), "out"),
+    ):
+        alone = detector_of(name).fit(
+            library.asarray(X), labels[: len(X)], weights[: len(X)]
+        )
+        detector = detector_of(name, outlier_label=label)
+        detector.fit(library.asarray(rows), labels, weights)
+        assert_array_equal(detector.classes_, alone.classes_)
+        assert detector.offset_ == alone.offset_
+        assert_array_equal(
+            library.to_numpy(detector.score_samples(library.asarray(rows))),
+            library.to_numpy(alone.score_samples(library.asarray(rows))),
+        )
+
+
+@streaming
+def test_outlier_label_in_partial_fit(name, data):
+    X, y, new = data
+    alone = detector_of(name).partial_fit(X, y)
+    rows, labels = np.vstack([X, new]), np.append(y, np.full(len(new), -1))
+    detector = detector_of(name, outlier_label=-1)
+    for half in (slice(0, None, 2), slice(1, None, 2)):
+        detector.partial_fit(rows[half], labels[half])
+    assert_allclose(detector.score_samples(new), alone.score_samples(new), rtol=1e-7)
+
+
+@detectors
+def test_outlier_label_that_leaves_nothing(name, data):
+    X, y, _ = data
+    detector = detector_of(name, outlier_label=1)
+    with pytest.raises(ValueError, match="1 of 130 rows are left"):
+        detector.fit(X, np.append(np.ones(129, int), 2))
+    with pytest.raises(ValueError, match="of another kind"):
+        detector.fit(X, np.array(["a", "b", "c"])[y])
+    with pytest.raises(InvalidParameterError):
+        detector_of(name, outlier_label=[1]).fit(X, y)
+
+
+def test_outlier_label_is_no_second_class(data):
+    """A y of -1 and 1 is no surprise once it says which are outliers."""
+    X, _, new = data
+    labels = np.repeat([1, -1], [len(X), len(new)])
+    detector = MahalanobisDetector(outlier_label=-1)
+    detector.fit(np.vstack([X, new]), labels)
+    assert_array_equal(detector.classes_, [1])
+
+
 # -- scores, decisions, predictions ----------------------------------------------
 
 
