@@ -50,7 +50,9 @@ from sklearn_collapse.metrics._neighbors import (
     uniformity,
 )
 from sklearn_collapse.metrics._null import NullReference, null_reference
-from sklearn_collapse.metrics._ood import fpr_at_tpr, ood_table
+from sklearn_collapse.metrics._ood import fpr_at_tpr
+from sklearn_collapse.metrics._ood_separability import linear_separability
+from sklearn_collapse.metrics._ood_table import OODTable, ood_table
 from sklearn_collapse.metrics._partition import partition_ratio
 from sklearn_collapse.metrics._ranks import (
     effective_rank,
@@ -103,6 +105,7 @@ __all__ = [
     "LayerTable",
     "Metric",
     "NullReference",
+    "OODTable",
     "active_units",
     "alignment",
     "alpha_req",
@@ -130,6 +133,7 @@ __all__ = [
     "least_volume",
     "lid",
     "lidar",
+    "linear_separability",
     "mean_cosine",
     "mistake_severity",
     "mst_dimension",

@@ -9,6 +9,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from sklearn_collapse.metrics._call import Measure
 from sklearn_collapse.metrics._registry import METRICS
+from sklearn_collapse.metrics._tables import import_pandas, text_table
 
 
 class LayerTable(Mapping):
@@ -57,14 +58,7 @@ class LayerTable(Mapping):
         for layer, row in self._values.items():
             cells = [f"{row[name]:.4g}" if name in row else "" for name in names]
             lines.append([str(layer), *cells])
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        return "\n".join(
-            "  ".join(
-                cell.rjust(width) if k else cell.ljust(width)
-                for k, (cell, width) in enumerate(zip(line, widths, strict=True))
-            ).rstrip()
-            for line in lines
-        )
+        return text_table(lines)
 
     @property
     def metric_names(self):
@@ -92,12 +86,7 @@ class LayerTable(Mapping):
             Layers in the rows, metrics in the columns, nan where a layer does not
             have one. Needs pandas.
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise ImportError(
-                "to_frame needs pandas: pip install pandas, or use to_records()."
-            ) from error
+        pandas = import_pandas("to_frame", "to_records()")
         index = pandas.Index(list(self._values), name="layer")
         rows = list(self._values.values())
         return pandas.DataFrame(rows, index=index, columns=self.metric_names)

@@ -1,12 +1,9 @@
 """Metrics of out-of-distribution scores: rank-based only."""
 
-from functools import partial
-
 import numpy as np
-from scipy.stats import rankdata
-from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.utils import check_consistent_length, column_or_1d
 
+from sklearn_collapse.metrics._ood_curves import OOD_METRICS, SortedScores, fpr
 from sklearn_collapse.utils._arrays import to_numpy
 from sklearn_collapse.utils._validation import check_weights
 
@@ -60,68 +57,8 @@ def fpr_at_tpr(y_true, y_score, *, tpr=0.95, positive="id", sample_weight=None):
         raise ValueError(f"tpr must lie in (0, 1], got {tpr!r}.")
     if positive not in ("id", "ood"):
         raise ValueError(f"positive must be 'id' or 'ood', got {positive!r}.")
-    inside, score, weights = _check_scores(y_true, y_score, sample_weight)
-    if positive == "ood":
-        inside, score = ~inside, -score
-    threshold = threshold_at_tpr(score[inside], tpr, weights[inside])
-    accepted = score[~inside] >= threshold
-    return float(np.average(accepted, weights=weights[~inside]))
-
-
-def ood_table(detectors, X_id, X_ood):
-    """Compare detectors on out-of-distribution sets.
-
-    Parameters
-    ----------
-    detectors : dict of str to estimator
-        Fitted detectors with ``score_samples``.
-    X_id : array-like of shape (n, d)
-        In-distribution rows that no detector was fitted on.
-    X_ood : dict of str to array-like of shape (m, d)
-        Out-of-distribution sets.
-
-    Returns
-    -------
-    list of dict
-        One row per detector and set, with the keys "detector", "set", "auroc",
-        "aupr_in", "aupr_out" (higher is better), "fpr95_id", "fpr95_ood" (lower is
-        better). ``pandas.DataFrame`` takes it as it is.
-
-    See Also
-    --------
-    fpr_at_tpr : What "fpr95_id" and "fpr95_ood" are.
-
-    Notes
-    -----
-    ``aupr_in`` has the in-distribution rows as positives, ``aupr_out`` the others;
-    both depend on the sizes of the sets.
-
-    References
-    ----------
-    .. [1] Hendrycks, D., Gimpel, K. (2017). "A Baseline for Detecting Misclassified
-       and Out-of-Distribution Examples in Neural Networks". ICLR.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_collapse.metrics import ood_table
-    >>> from sklearn_collapse.ood import MahalanobisDetector
-    >>> rng = np.random.default_rng(0)
-    >>> detector = MahalanobisDetector().fit(rng.normal(size=(200, 3)))
-    >>> far = {"far": rng.normal(size=(50, 3)) + 9.0}
-    >>> ood_table({"Mahalanobis": detector}, rng.normal(size=(50, 3)), far)[0]["auroc"]
-    1.0
-    """
-    table = []
-    for name, detector in detectors.items():
-        inside = to_numpy(detector.score_samples(X_id))
-        for set_name, X in X_ood.items():
-            outside = to_numpy(detector.score_samples(X))
-            y_true = np.repeat([1, 0], [len(inside), len(outside)])
-            values = ood_metrics(y_true, np.concatenate([inside, outside]))
-            row = {"detector": name, "set": set_name, **values}
-            table.append(row)
-    return table
+    runs = _runs(y_true, y_score, sample_weight)
+    return float(fpr(runs if positive == "id" else runs.mirrored, tpr)[0])
 
 
 def threshold_at_tpr(positives, tpr, weights=None):
@@ -133,29 +70,17 @@ def threshold_at_tpr(positives, tpr, weights=None):
     return positives[order[last]]
 
 
-def _aupr_out(inside, score, sample_weight):
-    return average_precision_score(1 - inside, -score, sample_weight=sample_weight)
-
-
-# Functions of 1 or 0, finite scores and weights.
-OOD_METRICS = {
-    "auroc": roc_auc_score,
-    "aupr_in": average_precision_score,
-    "aupr_out": _aupr_out,
-    "fpr95_id": fpr_at_tpr,
-    "fpr95_ood": partial(fpr_at_tpr, positive="ood"),
-}
-
-
 def ood_metrics(y_true, y_score, sample_weight=None, names=tuple(OOD_METRICS)):
     """Metrics of scores, by name; 1 marks in-distribution rows."""
+    runs = _runs(y_true, y_score, sample_weight)
+    return {name: float(OOD_METRICS[name](runs)[0]) for name in names}
+
+
+def _runs(y_true, y_score, sample_weight):
+    """Weights at each distinct score, of checked scores."""
     inside, score, weights = _check_scores(y_true, y_score, sample_weight)
-    # Only ranks count, and those of infinite scores are finite.
-    arguments = inside.astype(int), rankdata(score)
-    return {
-        name: float(OOD_METRICS[name](*arguments, sample_weight=weights))
-        for name in names
-    }
+    scores = SortedScores(score[inside], score[~inside])
+    return scores.runs(weights[None, inside], weights[None, ~inside])
 
 
 def _check_scores(y_true, y_score, sample_weight):

@@ -2,12 +2,13 @@
 
 import os
 import warnings
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
-from joblib import Parallel, cpu_count, delayed, effective_n_jobs
-from threadpoolctl import threadpool_limits
+from joblib import effective_n_jobs
 
+from sklearn_collapse.utils._parallel import in_parallel
 from sklearn_collapse.utils._warnings import CollapseWarning
 
 _SEEDS = 2**31 - 1
@@ -36,36 +37,23 @@ def evaluate(task, seeds, n_jobs=None):
     ndarray of float64 of shape (n, ...)
     """
     n_workers = min(effective_n_jobs(n_jobs), len(seeds))
-    if n_workers == 1:
-        with silenced():
-            return _evaluate(task, seeds)
-    threads = max(1, cpu_count() // n_workers)
     parts = np.array_split(seeds, n_workers)
-    # Workers that are threads of this process share its limits and its filters.
-    with silenced(threads):
-        found = Parallel(n_jobs=n_workers)(
-            delayed(_work)(task, part, os.getpid(), threads) for part in parts
-        )
-    return np.concatenate(found)
+    # Workers that are threads of this process share its filters.
+    with silenced():
+        found = in_parallel(partial(_evaluate, task, os.getpid()), parts, n_workers)
+        return np.concatenate(list(found))
 
 
 @contextmanager
-def silenced(threads=None):
-    """Silence `CollapseWarning`; bound the threads of BLAS unless None."""
-    with ExitStack() as stack:
-        stack.enter_context(warnings.catch_warnings())
+def silenced():
+    """Silence `CollapseWarning`."""
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", CollapseWarning)
-        if threads is not None:
-            stack.enter_context(threadpool_limits(threads))
         yield
 
 
-def _work(task, seeds, parent, threads):
-    if os.getpid() == parent:
-        return _evaluate(task, seeds)
-    with silenced(threads):
-        return _evaluate(task, seeds)
-
-
-def _evaluate(task, seeds):
+def _evaluate(task, parent, seeds):
+    if os.getpid() != parent:
+        with silenced():
+            return _evaluate(task, os.getpid(), seeds)
     return np.asarray([task(seed) for seed in seeds.tolist()], dtype=float)

@@ -16,7 +16,8 @@ from sklearn_collapse._head_argument import resolve_head
 from sklearn_collapse.heads import LinearHead
 from sklearn_collapse.metrics._call import Measure
 from sklearn_collapse.metrics._geometry import ClassGeometry
-from sklearn_collapse.metrics._ood import OOD_METRICS, ood_metrics
+from sklearn_collapse.metrics._ood import ood_metrics
+from sklearn_collapse.metrics._ood_curves import OOD_METRICS
 from sklearn_collapse.metrics._registry import METRICS
 from sklearn_collapse.utils._arrays import to_numpy
 from sklearn_collapse.utils._labels import encode_labels, positions, shorten
