@@ -9,9 +9,16 @@ from sklearn.decomposition import PCA
 from benchmarks._collapse_cases import classes, neighbors, scorers
 from benchmarks._etf_cases import fixed_frames, frames, subspaces
 from benchmarks._measure import best_times, make_rows, of_floor, of_ratio, peak_extra
-from sklearn_collapse import ClassMoments, LinearHead
+from benchmarks._ood_cases import (
+    heads,
+    mahalanobis,
+    neco,
+    neighbor_detectors,
+    one_class,
+    shapers,
+)
+from sklearn_collapse import ClassMoments
 from sklearn_collapse.collapse import NeuralCollapseScorer
-from sklearn_collapse.ood import MahalanobisDetector, NECODetector
 from sklearn_collapse.whitening import IterNormWhitener, SpectralWhitener
 
 
@@ -45,45 +52,6 @@ def moments(n, d, n_classes, repeats):
     what = "extra memory, result not counted"
     peak, kept = peak_extra(lambda: ClassMoments.from_arrays(X, y))
     yield "moments", what, peak - kept, "MiB", "", ""
-
-
-def mahalanobis(n, d, n_classes, repeats):
-    """Scoring against its two products, and against the loop over classes."""
-    X, y = make_rows(n, d, n_classes)
-    detector = MahalanobisDetector().fit(X, y)
-    rng = np.random.default_rng(1)
-    queries = rng.normal(size=(d, n_classes)).astype(np.float32)
-    root = rng.normal(size=(d, d)).astype(np.float32)
-    to_classes, white = np.empty((n, n_classes), np.float32), np.empty_like(X)
-
-    def products():
-        np.matmul(X, queries, out=to_classes)
-        np.matmul(X, root, out=white)
-
-    times = best_times(
-        {"products": products, "ours": lambda: detector.score_samples(X)}, repeats
-    )
-    yield of_floor("Mahalanobis", "its two products, float32", times["products"])
-    yield of_ratio(
-        "Mahalanobis", "score_samples", times["ours"], "products", times["products"]
-    )
-    few = X[: max(n // 20, 1000)]
-    means = detector.means_.astype(np.float32)
-    precision = np.linalg.inv(detector.covariance_).astype(np.float32)
-
-    def class_loop():
-        distances = [((few - m) @ precision * (few - m)).sum(1) for m in means]
-        return -np.min(distances, axis=0)
-
-    times = best_times(
-        {"loop": class_loop, "ours": lambda: detector.score_samples(few)}, repeats
-    )
-    loop_scores, ours = class_loop(), detector.score_samples(few)
-    np.testing.assert_allclose(ours, loop_scores, rtol=1e-2)
-    yield of_floor("Mahalanobis", f"loop over classes, {len(few)} rows", times["loop"])
-    yield of_ratio("Mahalanobis", "the same rows", times["ours"], "loop", times["loop"])
-    peak, kept = peak_extra(lambda: detector.score_samples(X))
-    yield "Mahalanobis", "extra memory, result not counted", peak - kept, "MiB", "", ""
 
 
 def whitening(n, d, n_classes, repeats):
@@ -228,56 +196,6 @@ def iternorm(n, d, n_classes, repeats):
         yield of_ratio("IterNorm", what, times[groups], "one group", times[1])
 
 
-def neco(n, d, n_classes, repeats):
-    """Scoring against the one projection that it needs."""
-    X, y = make_rows(n, d, n_classes)
-    detector = NECODetector().fit(X, y)
-    head = LinearHead(np.random.default_rng(1).normal(size=(n_classes, d)))
-    with_head = NECODetector(head=head).fit(X, y)
-    plain = NECODetector(scale=False, center=False).fit(X, y)
-    vectors = detector.components_.T.astype(np.float32)
-    out = np.empty((n, vectors.shape[1]), np.float32)
-    coef = head.coef_.T.astype(np.float32)
-    logits = np.empty((n, n_classes), np.float32)
-
-    def both():
-        np.matmul(X, vectors, out=out)
-        np.matmul(X, coef, out=logits)
-
-    times = best_times(
-        {
-            "product": lambda: np.matmul(X, vectors, out=out),
-            "ours": lambda: detector.score_samples(X),
-            "both": both,
-            "head": lambda: with_head.score_samples(X),
-        },
-        repeats,
-    )
-    product = times["product"]
-    yield of_floor("NECO", f"projection to {len(vectors.T)}, float32", product)
-    yield of_ratio("NECO", "score_samples", times["ours"], "projection", product)
-    yield of_floor("NECO", "projection and logits, float32", times["both"])
-    yield of_ratio(
-        "NECO", "score_samples with a head", times["head"], "both", times["both"]
-    )
-    vectors = plain.components_.T.astype(np.float32)
-    out = np.empty((n, vectors.shape[1]), np.float32)
-    times = best_times(
-        {
-            "product": lambda: np.matmul(X, vectors, out=out),
-            "ours": lambda: plain.score_samples(X),
-        },
-        repeats,
-    )
-    product = times["product"]
-    yield of_floor("NECO", f"projection to {len(vectors.T)}, float32", product)
-    yield of_ratio(
-        "NECO", "score_samples, rows as they are", times["ours"], "projection", product
-    )
-    peak, kept = peak_extra(lambda: detector.score_samples(X))
-    yield "NECO", "extra memory, result not counted", peak - kept, "MiB", "", ""
-
-
 def growth(n, d, n_classes, repeats):
     """Time per row of n against n / 4 rows; cost of merging partial results."""
     X, y = make_rows(n, d, n_classes)
@@ -355,6 +273,10 @@ CASES = (
     iternorm,
     mahalanobis,
     neco,
+    heads,
+    shapers,
+    neighbor_detectors,
+    one_class,
     fixed_frames,
     subspaces,
     frames,

@@ -7,6 +7,7 @@ from pathlib import Path
 import sklearn_collapse
 from sklearn_collapse.metrics import METRICS
 from sklearn_collapse.metrics._metric import INVARIANCES
+from sklearn_collapse.presets import PRESETS
 
 project = "sklearn_collapse"
 copyright = "2026, sklearn_collapse developers"
@@ -109,13 +110,25 @@ def interval(low, high):
     return f"{left}, " + ("∞)" if math.isinf(high) else f"{high:g}]")
 
 
-def write_metrics_table(app):
-    """Write what metrics.rst includes, unless it is there already."""
-    path, text = Path(app.srcdir, "metrics_table.inc"), "\n".join(metrics_table())
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        path.write_text(text, encoding="utf-8")
+def presets_table():
+    """Lines of the table of PRESETS."""
+    lines = [".. list-table::", "   :header-rows: 1", "   :widths: 22 8 34 36", ""]
+    lines += table_row(["name", "head", "score", "source and notes"])
+    for name, preset in PRESETS.items():
+        head = "yes" if preset.needs_head else ""
+        about = f"{preset.source}. {preset.note}".strip()
+        lines += table_row([f"``{name}``", head, f"``{preset.formula}``", about])
+    return lines
+
+
+def write_tables(app):
+    """Write what pages include, unless it is there already."""
+    for name, table in {"metrics": metrics_table, "presets": presets_table}.items():
+        path, text = Path(app.srcdir, f"{name}_table.inc"), "\n".join(table())
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
 
 
 def setup(app):
-    app.connect("builder-inited", write_metrics_table)
+    app.connect("builder-inited", write_tables)
     app.connect("autodoc-process-docstring", unlink_inherited)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         model_selection,
         ood,
         plotting,
+        presets,
         utils,
         whitening,
     )
@@ -39,6 +40,7 @@ _SUBPACKAGES = (
     "model_selection",
     "ood",
     "plotting",
+    "presets",
     "utils",
     "whitening",
 )
@@ -54,6 +56,7 @@ __all__ = [
     "model_selection",
     "ood",
     "plotting",
+    "presets",
     "show_versions",
     "utils",
     "whitening",

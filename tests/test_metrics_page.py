@@ -1,4 +1,4 @@
-"""The tables of metrics in the documentation."""
+"""The tables of metrics and presets in the documentation."""
 
 import re
 import runpy
@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from sklearn_collapse.metrics import METRICS
+from sklearn_collapse.presets import PRESETS
 
 DOC = Path(__file__).parent.parent / "doc"
 
@@ -42,19 +43,32 @@ def test_every_metric_has_a_row(conf):
     assert conf["interval"](float("-inf"), 2.5) == "(−∞, 2.5]"
 
 
+def test_every_preset_has_a_row(conf):
+    """Name, head, formula and source."""
+    rows = "\n".join(conf["presets_table"]()).split("\n   * - ")[2:]
+    for row, (name, preset) in zip(rows, PRESETS.items(), strict=True):
+        cells = [line.removeprefix("     -").strip() for line in row.split("\n")]
+        assert cells[0] == f"``{name}``"
+        assert (cells[1] == "yes") == preset.needs_head
+        assert cells[2] == f"``{preset.formula}``"
+        assert cells[3].startswith(preset.source)
+
+
 def _place(family):
     return ["collapse", "regression", "dimensional", "neighbors"].index(family)
 
 
 def test_file_is_written_once(conf, tmp_path):
     app = SimpleNamespace(srcdir=str(tmp_path))
-    conf["write_metrics_table"](app)
+    conf["write_tables"](app)
     path = tmp_path / "metrics_table.inc"
     text = path.read_text(encoding="utf-8")
     assert text == "\n".join(conf["metrics_table"]())
+    presets = (tmp_path / "presets_table.inc").read_text(encoding="utf-8")
+    assert presets == "\n".join(conf["presets_table"]())
     before = path.stat().st_mtime_ns
-    conf["write_metrics_table"](app)
+    conf["write_tables"](app)
     assert path.stat().st_mtime_ns == before
     path.write_text("old", encoding="utf-8")
-    conf["write_metrics_table"](app)
+    conf["write_tables"](app)
     assert path.read_text(encoding="utf-8") == text
