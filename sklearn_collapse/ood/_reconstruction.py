@@ -245,7 +245,7 @@ class ReconstructionDetector(MomentsDetector):
         last = d if self.residual_weight else k
         if first == last:
             raise ValueError(
-                f"Every score would be 0: with {k} components of {d} features "
+                f"Every score would be 0: with {k} components (n_features={d}) "
                 f"latent_weight={self.latent_weight} and "
                 f"residual_weight={self.residual_weight} leave nothing. Pass a "
                 f"positive weight for both."
