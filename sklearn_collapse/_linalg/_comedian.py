@@ -79,8 +79,9 @@ def intensity(matrix, error):
 def semidefinite(matrix):
     """Nearest positive semi-definite matrix in the Frobenius norm."""
     values, vectors = np.linalg.eigh(matrix)
-    if values[0] >= 0:
-        return matrix
+    d, eps = len(values), float(np.finfo(float).eps)
+    if values[0] >= -max(10.0, np.sqrt(d)) * eps * values[-1]:
+        return matrix  # negative by rounding at the most
     kept = values > 0
     root = vectors[:, kept] * np.sqrt(values[kept])
     return root @ root.T
