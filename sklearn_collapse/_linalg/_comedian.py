@@ -6,6 +6,8 @@ NumPy alone: the array API has no partial sort.
 import numpy as np
 from scipy.special import ndtri
 
+from sklearn_collapse.utils._decompositions import eigh
+
 # The median of z^2 for a standard normal z is the inverse of this number.
 CONSISTENCY = 1 / float(ndtri(0.75)) ** 2
 
@@ -78,7 +80,7 @@ def intensity(matrix, error):
 
 def semidefinite(matrix):
     """Nearest positive semi-definite matrix in the Frobenius norm."""
-    values, vectors = np.linalg.eigh(matrix)
+    values, vectors = eigh(matrix)
     d, eps = len(values), float(np.finfo(float).eps)
     if values[0] >= -max(10.0, np.sqrt(d)) * eps * values[-1]:
         return matrix  # negative by rounding at the most

@@ -234,11 +234,11 @@ def test_bad_parameters(bad):
         ClassSubspaceDetector(bad).fit(X, y)
 
 
-def test_parameters_after_fit():
+@pytest.mark.parametrize("changed", [{"n_components": 3}, {"centered": True}], ids=repr)
+def test_parameters_after_fit(changed):
     X, y, new = make_data()
-    detector = ClassSubspaceDetector(1).fit(X, y)
-    detector.set_params(n_components=3, centered=True)
-    fresh = ClassSubspaceDetector(3, centered=True).fit(X, y)
+    detector = ClassSubspaceDetector(1).fit(X, y).set_params(**changed)
+    fresh = ClassSubspaceDetector(1).set_params(**changed).fit(X, y)
     assert_array_equal(detector.score_samples(new), fresh.score_samples(new))
 
 

@@ -230,6 +230,19 @@ def test_dead_column_counts(share):
     assert found.mahalanobis(lit).min() > found.mahalanobis(X).max()
 
 
+def test_floor_knows_the_rounding_of_the_input():
+    """A float32 column that was constant may be off by its spacing."""
+    X = (make_rows(200) + 1e4).astype(np.float32)
+    X[:, 2] = 1e4
+    found = ComedianCovariance(0.0).fit(X)
+    near, far = X[:20].copy(), X[:20].copy()
+    near[:, 2] = np.nextafter(near[:, 2], np.float32(np.inf))
+    far[:, 2] += 1
+    plain = found.mahalanobis(X[:20])
+    assert np.max(found.mahalanobis(near) - plain) < 100
+    assert np.min(found.mahalanobis(far) - plain) > 1e5
+
+
 def test_a_column_that_is_mostly_off():
     """A rectified unit that is off in more than half of the rows: no variance."""
     X = make_rows(200)

@@ -194,6 +194,17 @@ def test_dead_unit_is_seen(library, dtype, k):
     assert_allclose(scores[1], scores[0][:100], rtol=1e-3, atol=1e-5)
 
 
+def test_dead_units_count_in_the_mean_of_the_discarded():
+    X, new = make_data()
+    X[:, 4:] = 0.25
+    _, values, _ = oracles.principal(X)
+    detector = ReconstructionDetector(2).fit(X)
+    assert detector.rank_ == 4
+    assert detector.noise_variance_ == pytest.approx(values[2:].sum() / 4, rel=1e-9)
+    expected = oracles.reconstruction(X, new, 2)
+    assert_allclose(detector.score_samples(new), expected, rtol=1e-9)
+
+
 @pytest.mark.parametrize("weights", WEIGHTS[:2])
 def test_nothing_discarded_varies(weights):
     """The noise variance is zero, and is floored by the rank rule."""
