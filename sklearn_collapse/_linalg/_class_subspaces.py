@@ -170,7 +170,9 @@ def _picked(values, mask, xp):
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def class_ratios(rows, basis, sizes, *, centre=None, factor=1.0, wide=False):
+def class_ratios(
+    rows, basis, sizes, *, centre=None, factor=1.0, largest=False, wide=False
+):
     """Map each row x to factor * ||S_c^T z|| / ||z|| for every class, z = x - centre.
 
     Parameters
@@ -183,12 +185,14 @@ def class_ratios(rows, basis, sizes, *, centre=None, factor=1.0, wide=False):
     centre : array of shape (d,), default=None
         In float64.
     factor : float, default=1.0
+    largest : bool, default=False
+        Whether only the largest ratio of each row is wanted.
     wide : bool, default=False
         Whether float32 rows are worked on in float64.
 
     Returns
     -------
-    array of shape (n, C)
+    array of shape (n, C), or (n,) with ``largest``
         In X's own library, in the precision in which rows are mapped. The ratio is 0
         where z is.
     """
@@ -206,8 +210,11 @@ def class_ratios(rows, basis, sizes, *, centre=None, factor=1.0, wide=False):
         inside *= inside
         share = _class_sums(inside, sizes, edges, xp)
         share /= xp.where(whole == 0, xp.ones_like(whole), whole)
+        if largest:
+            share = xp.max(share, axis=0)
         # More than the whole is rounding.
-        ratio = xp.matrix_transpose(factor * xp.sqrt(xp.clip(share, None, 1.0)))
+        ratio = factor * xp.sqrt(xp.clip(share, None, 1.0))
+        ratio = ratio if largest else xp.matrix_transpose(ratio)
         return xp.astype(ratio, result_dtype, copy=False), whole
 
     # NaN and infinity in a row reach its length.

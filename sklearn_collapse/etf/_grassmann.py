@@ -1,35 +1,19 @@
 """Classification by one linear subspace per class."""
 
-from numbers import Integral, Real
-from typing import NamedTuple
-
-from sklearn.utils.validation import check_is_fitted
+from numbers import Real
 
 from sklearn_collapse._base import LabelledMomentsEstimator
-from sklearn_collapse._linalg._class_subspaces import (
-    ClassSubspaces,
-    class_ratios,
-    class_subspaces,
-    padded_bases,
-)
-from sklearn_collapse._linalg._rows import squares_fit_float32
+from sklearn_collapse._class_subspaces import SUBSPACES, ClassSubspacesMixin
 from sklearn_collapse.etf._classification import MomentsClassifierMixin
 from sklearn_collapse.metrics._geometry import check_two_classes
-from sklearn_collapse.utils._arrays import Array, Rows, namespace
-from sklearn_collapse.utils._labels import shorten
+from sklearn_collapse.utils._arrays import namespace
 from sklearn_collapse.utils._sklearn_private import Interval, fit_context
 from sklearn_collapse.utils._warnings import CollapseWarning, warn_caller
 
 
-class _Fitted(NamedTuple):
-    """What fitting decides."""
-
-    centre: Array  # (d,), or None for the origin
-    subspaces: ClassSubspaces
-    wide: bool  # whether float32 rows are worked on in float64
-
-
-class GrassmannClassifier(MomentsClassifierMixin, LabelledMomentsEstimator):
+class GrassmannClassifier(
+    MomentsClassifierMixin, ClassSubspacesMixin, LabelledMomentsEstimator
+):
     """Classify by the subspace that holds the largest share of a row's length.
 
     Each class is a linear subspace, the leading directions of its own rows, and not a
@@ -82,7 +66,7 @@ class GrassmannClassifier(MomentsClassifierMixin, LabelledMomentsEstimator):
     See Also
     --------
     sklearn.neighbors.NearestCentroid : Each class a point.
-    sklearn_collapse.ood.NECODetector : One subspace for all classes, to find
+    sklearn_collapse.ood.ClassSubspaceDetector : The largest ratio, to find
         out-of-distribution rows.
 
     Notes
@@ -145,11 +129,7 @@ class GrassmannClassifier(MomentsClassifierMixin, LabelledMomentsEstimator):
     """
 
     _parameter_constraints: dict = {
-        "n_components": [
-            Interval(Integral, 1, None, closed="left"),
-            Interval(Real, 0, 1, closed="neither"),
-        ],
-        "centered": ["boolean"],
+        **SUBSPACES,
         "gamma": [Interval(Real, 0, None, closed="neither")],
         "device": [str],
     }
@@ -180,91 +160,13 @@ class GrassmannClassifier(MomentsClassifierMixin, LabelledMomentsEstimator):
         """
         return self._fit_rows(X, y, sample_weight)
 
-    @property
-    def subspaces_(self):
-        """Orthonormal columns of each class."""
-        subspaces = self._fitted().subspaces
-        xp = namespace(subspaces.basis)
-        return padded_bases(subspaces.basis, subspaces.sizes, xp)
-
-    @property
-    def eigenvalues_(self):
-        """Eigenvalues of each class's second moment."""
-        return self._fitted().subspaces.values
-
-    @property
-    def n_components_(self):
-        """Dimension of each class's subspace."""
-        return self._fitted().subspaces.sizes
-
-    @property
-    def centre_(self):
-        """What is taken off the rows."""
-        centre, means = self._fitted().centre, self.moments_.means_
-        return namespace(means).zeros_like(means[0, :]) if centre is None else centre
-
-    def _moments_options(self):
-        return {"normalize": False, "class_scatter": True}
-
-    def _check_moments(self, moments):
-        self._fitted()  # raises if the classes cannot be told apart
-
     def _logits(self, X):
-        centre, subspaces, wide = self._fitted()
-        basis = subspaces.basis
-        work = float(X.shape[0]) * basis.shape[0] * basis.shape[1]
-        rows = Rows(X, self.device, work)
-        options = {"centre": centre, "factor": self.gamma, "wide": wide}
-        return class_ratios(rows, basis, subspaces.sizes, **options)
-
-    def _fitted(self):
-        check_is_fitted(self, "moments_")
-        key = ("grassmann", self.n_components, self.centered)
-        return self.moments_._cached(key, self._factorise)
+        return self._ratios(X, factor=self.gamma)
 
     def _factorise(self):
         moments = self.moments_
         check_two_classes(moments.classes_)
-        means = moments.means_
-        if means.shape[1] == 1:
-            raise ValueError(
-                f"{type(self).__name__} needs at least two features, got n_features=1: "
-                f"a single direction holds every row."
-            )
-        xp = namespace(means)
-        centre = xp.mean(means, axis=0) if self.centered else None
-        subspaces = class_subspaces(
-            moments._gathered(),
-            centre,
-            self.n_components,
-            input_eps=moments.input_eps_,
-            product_eps=moments._product_eps(),
-            xp=xp,
-        )
-        if not subspaces.sizes.any():
-            raise ValueError(
-                f"All rows lie at the {'mean' if self.centered else 'origin'}, to "
-                f"rounding: no class has a direction. Check that the features vary."
-            )
-        self._warn(subspaces)
-        # Mean squared lengths of the rows of each class.
-        squares = xp.sum(subspaces.values, axis=1)
-        least = float(xp.min(xp.where(squares > 0, squares, xp.max(squares))))
-        wide = not squares_fit_float32(least, float(xp.max(squares)), xp)
-        return _Fitted(centre, subspaces, wide)
-
-    def _warn(self, subspaces):
-        """Warn of cuts inside ties, and of two classes on opposite sides."""
-        moments = self.moments_
-        if subspaces.tied.any():
-            names = shorten(moments.classes_[subspaces.tied])
-            warn_caller(
-                f"In {int(subspaces.tied.sum())} of {len(subspaces.tied)} classes "
-                f"({names}) the last eigenvalue that n_components="
-                f"{self.n_components!r} keeps equals the next up to rounding: which "
-                f"directions are kept, and with them the results, is a matter of "
-                f"chance. Keep fewer or more."
-            )
+        fitted = super()._factorise()
         if self.centered and len(moments.classes_) == 2 and _are_apart(moments):
             warn_caller(
                 "Two class means lie on opposite sides of their mean, and a subspace "
@@ -273,6 +175,7 @@ class GrassmannClassifier(MomentsClassifierMixin, LabelledMomentsEstimator):
                 "classes. Pass centered=False.",
                 CollapseWarning,
             )
+        return fitted
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

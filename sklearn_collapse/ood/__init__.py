@@ -1,7 +1,17 @@
 """Out-of-distribution detectors on features."""
 
+from sklearn_collapse.ood._class_subspace import ClassSubspaceDetector
+from sklearn_collapse.ood._comedian import ComedianCovariance
 from sklearn_collapse.ood._logits import LogitDetector
 from sklearn_collapse.ood._mahalanobis import MahalanobisDetector
 from sklearn_collapse.ood._neco import NECODetector
+from sklearn_collapse.ood._reconstruction import ReconstructionDetector
 
-__all__ = ["LogitDetector", "MahalanobisDetector", "NECODetector"]
+__all__ = [
+    "ClassSubspaceDetector",
+    "ComedianCovariance",
+    "LogitDetector",
+    "MahalanobisDetector",
+    "NECODetector",
+    "ReconstructionDetector",
+]

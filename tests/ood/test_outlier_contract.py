@@ -18,7 +18,13 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import InvalidParameterError
 
 from sklearn_collapse import ClassMoments
-from sklearn_collapse.ood import LogitDetector, MahalanobisDetector, NECODetector
+from sklearn_collapse.ood import (
+    ClassSubspaceDetector,
+    LogitDetector,
+    MahalanobisDetector,
+    NECODetector,
+    ReconstructionDetector,
+)
 
 DETECTORS = {
     "mahalanobis": MahalanobisDetector(),
@@ -33,6 +39,10 @@ DETECTORS = {
     "energy": LogitDetector(temperature=0.5),
     "msp": LogitDetector("msp"),
     "max_logit lda": LogitDetector("max_logit", head="lda"),
+    "reconstruction": ReconstructionDetector(),
+    "residual": ReconstructionDetector(0.6, latent_weight=0.0),
+    "subspaces": ClassSubspaceDetector(),
+    "subspaces centered": ClassSubspaceDetector(2, centered=True),
 }
 STREAMING = [
     name
@@ -41,9 +51,16 @@ STREAMING = [
 ]
 MAHALANOBIS = [k for k, v in DETECTORS.items() if isinstance(v, MahalanobisDetector)]
 NEEDS_LABELS = [name for name in DETECTORS if name.endswith("lda")]
-USES_LABELS = MAHALANOBIS + NEEDS_LABELS
+SUBSPACES = [name for name in DETECTORS if name.startswith("subspaces")]
+USES_LABELS = MAHALANOBIS + NEEDS_LABELS + SUBSPACES
 NEEDS_FITTED = ("score_samples", "decision_function", "predict", "calibrate")
-KINDS = (MahalanobisDetector, NECODetector, LogitDetector)
+KINDS = (
+    MahalanobisDetector,
+    NECODetector,
+    LogitDetector,
+    ReconstructionDetector,
+    ClassSubspaceDetector,
+)
 
 detectors = pytest.mark.parametrize("name", DETECTORS)
 streaming = pytest.mark.parametrize("name", STREAMING)
