@@ -27,7 +27,15 @@ from sklearn_collapse.etf import (
     GrassmannClassifier,
 )
 from sklearn_collapse.metrics import CollapseWarning
-from sklearn_collapse.ood import LogitDetector, MahalanobisDetector, NECODetector
+from sklearn_collapse.ood import (
+    FDBDDetector,
+    LogitDetector,
+    MahalanobisDetector,
+    NCIDetector,
+    NECODetector,
+    ResidualDetector,
+    ViMDetector,
+)
 from sklearn_collapse.utils import all_estimators
 from sklearn_collapse.utils import estimator_checks as ours
 from sklearn_collapse.whitening import (
@@ -88,6 +96,14 @@ INSTANCES = [
     LogitDetector(),
     LogitDetector("msp", temperature=2.5),
     LogitDetector("max_logit", contamination=0.2),
+    ResidualDetector(),
+    ResidualDetector(0.9, origin="zero", contamination=0.2),
+    ViMDetector(),
+    ViMDetector("lda", n_components=1),
+    NCIDetector(),
+    NCIDetector(alpha=0.1, contamination=0.2),
+    FDBDDetector(),
+    FDBDDetector(contamination=0.2),
     SpectralWhitener(),
     SpectralWhitener(n_components=0.99),
     SpectralWhitener("pca", ddof=1),

@@ -25,7 +25,9 @@ class Residual(NamedTuple):
     # Whether the basis spans what is taken off, and not what is left.
     taken_off: bool
     # Whether float32 products would lose digits of what is left.
-    wide: bool
+    wide: bool = False
+    # Norm up to which the rank rule calls what is left rounding: it counts as 0.
+    least: float = 0.0
 
     @property
     def size(self):
@@ -55,13 +57,14 @@ def residual_of(spectrum, k, centre, xp):
     total, left = float(xp.sum(values)), float(xp.sum(values[k:]))
     rounding = d * float(np.finfo(np.float32).eps) ** 2 * total
     wide = rounding > _RESIDUAL_ERROR**2 * left
+    least = ((d - k) * spectrum.floor) ** 0.5
     if not k:
-        return Residual(centre, None, False, wide)
+        return Residual(centre, None, False, wide, least)
     # A product with the complement, or two with what is taken off and a difference.
     taken_off = 3 * k < d
     basis = vectors[:, :k] if taken_off else vectors[:, k:]
     # Products are slow where columns run backwards, as those of a spectrum do.
-    return Residual(centre, xp.asarray(basis, copy=True), taken_off, wide)
+    return Residual(centre, xp.asarray(basis, copy=True), taken_off, wide, least)
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -95,7 +98,8 @@ def residual_norms(rows, residual, *, also=None, width=0):
         left = z if basis is None else xp.matmul(z, basis)
         if residual.taken_off:
             left = z - xp.matmul(left, xp.matrix_transpose(basis))
-        parts = (xp.sqrt(xp.vecdot(left, left)),)
+        norm = xp.sqrt(xp.vecdot(left, left))
+        parts = (xp.where(norm <= residual.least, xp.zeros_like(norm), norm),)
         if also is not None:
             parts += also(block, z)
         return tuple(xp.astype(part, result, copy=False) for part in parts)
@@ -124,9 +128,14 @@ def head_origin(coef, intercept, xp):
     Returns
     -------
     array of shape (d,)
+
+    Notes
+    -----
+    Weights count as known to float32, in which networks are trained: of weights that
+    are centred over classes up to rounding, W^+ would be nothing else.
     """
     left, values, right = svd(coef)
-    eps = float(xp.finfo(values.dtype).eps)
+    eps = float(np.finfo(np.float32).eps)
     counts = values > max(coef.shape) * eps * values[0]
     inverse = 1 / xp.where(counts, values, xp.ones_like(values))
     inverse = xp.where(counts, inverse, xp.zeros_like(values))

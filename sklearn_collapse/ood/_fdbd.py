@@ -135,7 +135,7 @@ class FDBDDetector(HeadMixin, MomentsDetector):
         work = float(X.shape[0]) * X.shape[1]
         if bounds is None:
             rows = Rows(X, self.device, work=work)
-            centre = Residual(self.moments_.mean_, None, False, False)
+            centre = Residual(self.moments_.mean_, None, False)
             return rows.home(-residual_norms(rows, centre)[0])
         rows = Rows(X, self.device, work=work * bounds.coef.shape[0])
         head = self._resolved_head()

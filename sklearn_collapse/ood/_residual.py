@@ -27,7 +27,6 @@ class _Space(NamedTuple):
     k: int
     at_mean: bool
     residual: Residual
-    least: float  # mean residual below which there is nothing but rounding
 
 
 class ResidualBase(MomentsDetector):
@@ -92,10 +91,9 @@ class ResidualBase(MomentsDetector):
         else:
             centre, spectrum = None, moments._spectrum("second_moment")
         k = self._count(spectrum)
-        left = spectrum.values.shape[0] - k
         residual = residual_of(spectrum, k, centre, xp)
         at_mean = isinstance(origin, str) and origin == "mean"
-        return _Space(spectrum, k, at_mean, residual, (left * spectrum.floor) ** 0.5)
+        return _Space(spectrum, k, at_mean, residual)
 
     def _count(self, spectrum):
         """Number of components, or an error that says why there are not as many."""
@@ -114,10 +112,8 @@ class ResidualBase(MomentsDetector):
             )
         k = count_components(self.moments_, spectrum, wanted) if rank else 0
         if k == d:
-            raise ValueError(
-                f"n_components={wanted} keeps all directions (n_features={d}), and no "
-                f"residual is left. Pass a smaller share, a number or None."
-            )
+            k = d - 1
+            warn_of_tie(self.moments_, spectrum, k, f"n_components={wanted!r}")
         return k
 
     def _rows(self, X, width=0):
@@ -148,9 +144,9 @@ class ResidualDetector(ResidualBase):
     ----------
     n_components : int or float, default=None
         Number of principal components D that are taken off, or the share of the
-        variance (about the origin), in (0, 1), that they reach together. None: 1000
-        for 2048 features and more, 512 for 768 and more, otherwise half of the
-        features, and never more than the rank.
+        variance (about the origin), in (0, 1), that they reach together, where at
+        least one direction is left. None: 1000 for 2048 features and more, 512 for 768
+        and more, otherwise half of the features, and never more than the rank.
     origin : {"mean", "zero"}, default="mean"
         Point about which the principal space is taken.
     contamination : float, default=0.05
@@ -203,9 +199,10 @@ class ResidualDetector(ResidualBase):
     features, with ``origin="mean"`` under translations neither.
 
     The residual counts directions that never varied in training in full: a row that
-    lights a unit that was dead scores low. With D equal to the rank the training rows
-    have no residual but rounding, and a threshold set on them flags all others:
-    calibrate on rows that were not fitted on.
+    lights a unit that was dead scores low. A residual that the rank rule calls
+    rounding, up to the root of d - D times its threshold, counts as 0. So do those of
+    all training rows with D equal to the rank, and a threshold set on them flags every
+    other row: calibrate on rows that were not fitted on.
 
     Where the last component that is taken off and the first that is left have the same
     variance, the choice between them is arbitrary, and a warning says so. float32 rows

@@ -34,14 +34,14 @@ class ViMDetector(HeadMixin, ResidualBase):
         is cloned and fitted on the same rows, by ``fit`` alone.
     n_components : int or float, default=None
         Number of principal components D that are taken off, or the share of the
-        variance (about the origin), in (0, 1), that they reach together. None: 1000
-        for 2048 features and more, 512 for 768 and more, otherwise half of the
-        features, and never more than the rank.
+        variance (about the origin), in (0, 1), that they reach together, where at
+        least one direction is left. None: 1000 for 2048 features and more, 512 for 768
+        and more, otherwise half of the features, and never more than the rank.
     origin : {"auto", "head", "mean", "zero"}, default="auto"
         Point u about which the principal space is taken: "head" is -W^+ b of the
         weights W and the intercepts b of the head, where its logits are nearest to
-        zero. "auto" is that of a given head that has weights and intercepts other
-        than zero, otherwise the mean.
+        zero (W^+ to the rank that W has in float32). "auto" is that of a given head
+        that has weights and intercepts other than zero, otherwise the mean.
     contamination : float, default=0.05
         Share of the calibration rows that ``predict`` calls outliers, in (0, 0.5].
     outlier_label : str, int or float, default=None
@@ -107,9 +107,9 @@ class ViMDetector(HeadMixin, ResidualBase):
     ``decision_function``, are centred over classes: they are known up to a constant
     for each row only, and with another one alpha could turn negative. Logits of other
     heads are taken as they are; where their mean maximum is not positive, an error
-    says so. Where the rows of ``calibrate`` have no residual but rounding, as training
-    rows have with D equal to the rank, alpha takes the level of that rounding for it,
-    and a warning says so.
+    says so. A residual that the rank rule calls rounding counts as 0; where those of
+    the rows of ``calibrate`` do, as those of training rows with D equal to the rank,
+    alpha takes the level of that rounding for their mean, and a warning says so.
 
     With a head other than "lda" the ranking depends on the unit of the features.
     Directions that never varied in training count in full. Where the last component
@@ -227,8 +227,8 @@ class ViMDetector(HeadMixin, ResidualBase):
                 f"b - b.mean()), head='lda', or head=None for the residual alone."
             )
         space = self._space()
-        if norm <= space.least or not norm:
-            least = space.least or 1.0
+        if norm <= space.residual.least:
+            least = space.residual.least or 1.0
             warn_caller(
                 f"The mean residual outside of the {space.k} principal components is "
                 f"rounding ({norm:g}, n_features={space.spectrum.values.shape[0]}): "
