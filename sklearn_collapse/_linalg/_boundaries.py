@@ -4,6 +4,7 @@ The boundary between classes c and k is the hyperplane where their logits are eq
 row lies |l_c - l_k| / ||w_c - w_k|| away from it.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -28,12 +29,13 @@ class Boundaries(NamedTuple):
     """Boundaries between all pairs of classes, for rows x - centre, in float64.
 
     Weights and intercepts are about their means over the classes, which leaves all
-    differences of logits and spares digits.
+    differences of logits and spares digits, and in units of the largest weight.
     """
 
     centre: Array  # (d,)
     coef: Array  # (C, d)
     intercept: Array  # (C,)
+    unit: float
     equal: float  # distance of weights up to which they are equal
     inverse: Array | None  # (C, C): 1 / ||w_c - w_k||, 0 for equal ones
     wide: bool  # whether float32 logits would lose digits of the distances
@@ -57,15 +59,16 @@ def boundaries(coef, intercept, centre, spread, xp):
     Boundaries or None
         None if all rows of weights are equal: there are no boundaries.
     """
-    size = _largest_norm(coef, xp)
-    equal = max(coef.shape) * float(xp.finfo(coef.dtype).eps) * size
+    unit = float(xp.max(xp.abs(coef))) or 1.0
+    coef, intercept = coef / unit, intercept / unit
+    equal = max(coef.shape) * float(xp.finfo(coef.dtype).eps) * _largest_norm(coef, xp)
     coef = coef - xp.mean(coef, axis=0)
     intercept = intercept - xp.mean(intercept)
     largest = _largest_norm(coef, xp)
     if largest <= equal:
         return None
     spread = spread or float(xp.sqrt(xp.vecdot(centre, centre))) or 1.0
-    found = Boundaries(centre, coef, intercept, equal, None, True, spread)
+    found = Boundaries(centre, coef, intercept, unit, equal, None, True, spread)
     if coef.shape[0] > _MOST_IN_TABLE:
         return found
     inverse = _inverse_distances(coef, coef, equal, xp)
@@ -108,7 +111,7 @@ def boundary_distances(rows, bounds, logits=None):
         if logits is None:
             values = xp.matmul(z, columns) + intercept
         else:
-            values = logits(block)
+            values = logits(block) / bounds.unit
         best = xp.argmax(values, axis=1)
         if table is not None:
             inverse = xp.take(table, best, axis=0)
@@ -119,7 +122,7 @@ def boundary_distances(rows, bounds, logits=None):
             inverse = xp.take(inverse, best, axis=0)
         gaps = xp.max(values, axis=1, keepdims=True) - values
         length = xp.clip(xp.sqrt(xp.vecdot(z, z)), least, None)
-        score = xp.vecdot(gaps, inverse) / ((n_classes - 1) * length)
+        score = _over(xp.vecdot(gaps, inverse) / (n_classes - 1), length, xp)
         return (xp.astype(score, result, copy=False),)
 
     return map_rows(rows, scored, max(d, 2 * n_classes), dtype)[0]
@@ -167,7 +170,7 @@ def class_alignment(rows, centre, alpha, head=None, logits=None):
         length = xp.sqrt(xp.vecdot(z, z))
         # Along nothing there is nothing: any length but 0 will do.
         length = xp.where(length == 0, xp.ones_like(length), length)
-        return (along / length + size,)
+        return (_over(along, length, xp) + size,)
 
     return map_rows(rows, scored, width, dtype)[0]
 
@@ -179,6 +182,11 @@ def _inverse_distances(some, coef, equal, xp):
     same = gaps <= equal
     inverse = 1 / xp.where(same, xp.ones_like(gaps), gaps)
     return xp.where(same, xp.zeros_like(gaps), inverse)
+
+
+def _over(values, lengths, xp):
+    """Values over lengths; where a length has overflown, so has the result."""
+    return xp.where(lengths < math.inf, values / lengths, lengths)
 
 
 def _largest_norm(weights, xp):

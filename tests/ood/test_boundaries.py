@@ -298,7 +298,7 @@ def test_one_class(library, y):
 def test_collapsed_rows(library, kind, dtype):
     """Each class one point, far from each other or not: rows in between are told."""
     rng = np.random.default_rng(2)
-    means = rng.normal(size=(C, D))
+    means = np.linalg.qr(rng.normal(size=(D, C)))[0].T
     y = np.arange(80) % C
     for noise in (0.0, 1e-5):
         X = (means[y] + noise * rng.normal(size=(80, D)) + 3).astype(dtype)
@@ -308,7 +308,7 @@ def test_collapsed_rows(library, kind, dtype):
         outside = library.to_numpy(detector.score_samples(library.asarray(between)))
         assert np.isfinite(inside).all()
         assert np.isfinite(outside).all()
-        assert oracles.auroc(inside.tolist(), outside.tolist()) > 0.9
+        assert oracles.auroc(inside.tolist(), outside.tolist()) > 0.99
 
 
 @kinds
@@ -390,9 +390,28 @@ def test_rows_that_are_not_finite_are_named(library, kind, head):
 def test_overflow_is_named(kind, dtype):
     X, y, new = (v.astype(dtype) if v.ndim > 1 else v for v in make_data())
     largest = np.finfo(dtype).max
-    detector = detector_of(kind, LinearHead(COEF * largest**0.9)).fit(X, y)
-    with pytest.raises(ValueError, match=f"Scores overflow {dtype}"):
-        detector.score_samples(new * np.asarray(largest**0.4, dtype))
+    huge = new.copy()
+    huge[3] = largest / 8
+    steep = LinearHead(COEF * largest**0.9)
+    for head, rows in (("lda", huge), (HEAD, huge), (steep, huge)):
+        detector = detector_of(kind, head).fit(X, y)
+        with pytest.raises(ValueError, match=f"Scores overflow {dtype}"):
+            detector.score_samples(rows)
+
+
+@dtypes
+@pytest.mark.parametrize("unit", [1e-30, 1e30])
+def test_unit_of_the_weights_cancels(library, unit, dtype):
+    """Also where their squares would overflow."""
+    X, y, new = (v.astype(dtype) if v.ndim > 1 else v for v in make_data())
+    model = LogisticRegression().fit(X.astype(float), y)
+    for head in (HEAD, FrozenEstimator(model)):
+        expected = scores_of(library, FDBDDetector(head), X, y, new)
+        if head is HEAD:
+            other = LinearHead(unit * COEF, unit * INTERCEPT)
+            scores = scores_of(library, FDBDDetector(other), X, y, new)
+            assert_close(scores, expected, 1e-5)
+    assert_close(expected, oracle.fdbd(X, new, model.coef_, model.intercept_), 1e-4)
 
 
 # -- blocks, devices, other tools ------------------------------------------------
