@@ -182,7 +182,7 @@ class MomentsDetector(Detector, MomentsEstimator):
     """
 
     _left_by_fit = (*MomentsEstimator._left_by_fit, "offset_", "_fourth")
-    _void_after_update = ("offset_", "_fourth")
+    _void_after_update: tuple = ("offset_", "_fourth")
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None, sample_weight=None):

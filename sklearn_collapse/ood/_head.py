@@ -27,7 +27,7 @@ class HeadMixin:
     n_features_in_: int
     moments_: Any
     # Whether the weights of the head are used, and not the logits alone.
-    _needs_weights = False
+    _needs_weights: Any = False
     # Whether "lda" needs classes; otherwise one class has no head.
     _needs_classes = True
 

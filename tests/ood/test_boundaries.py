@@ -13,7 +13,7 @@ from sklearn_collapse import ClassMoments, LinearHead
 from sklearn_collapse._linalg import _boundaries
 from sklearn_collapse.datasets import load_cifar8_features
 from sklearn_collapse.ood import FDBDDetector, NCIDetector
-from sklearn_collapse.utils import _arrays, estimator_checks
+from sklearn_collapse.utils import _arrays, estimator_checks, move_estimator
 
 C, D = 4, 6
 COEF = np.random.default_rng(9).normal(size=(C, D))
@@ -444,6 +444,22 @@ def test_numpy_rows_on_another_device(table, kind, head, monkeypatch):
     found = detector_of(kind, head).fit(X, y).decision_function(new)
     assert isinstance(found, np.ndarray)
     assert_close(found, expected, 1e-7)
+
+
+@pytest.mark.parametrize("head", ["lda", HEAD, LogisticRegression()], ids=str)
+@kinds
+def test_moving(kind, head):
+    """Fitted on NumPy rows, asked with tensors, and back."""
+    torch = pytest.importorskip("torch")
+    X, y, new = make_data()
+    fitted = detector_of(kind, head).fit(X, y)
+    expected = fitted.decision_function(new)
+    moved = move_estimator(fitted, torch.zeros(0))
+    found = moved.decision_function(torch.asarray(new))
+    assert isinstance(found, torch.Tensor)
+    assert_close(found.numpy(), expected, 1e-7)
+    back = move_estimator(moved, "numpy")
+    assert_close(back.decision_function(new), expected, 1e-7)
 
 
 @kinds

@@ -1,5 +1,7 @@
 """Tests of ViM and Residual against the formulas written out, and degenerate data."""
 
+import pickle
+
 import numpy as np
 import oracles
 import oracles_head_detectors as oracle
@@ -14,7 +16,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn_collapse import ClassMoments, LinearHead
 from sklearn_collapse.datasets import load_cifar8_features
 from sklearn_collapse.ood import ResidualDetector, ViMDetector
-from sklearn_collapse.utils import _arrays, estimator_checks
+from sklearn_collapse.utils import _arrays, estimator_checks, move_estimator
 
 C, D = 3, 6
 COEF = np.random.default_rng(9).normal(size=(C, D))
@@ -526,6 +528,23 @@ def test_numpy_rows_on_another_device(head, monkeypatch):
     found = ViMDetector(head).fit(X, y).decision_function(new)
     assert isinstance(found, np.ndarray)
     assert_close(found, expected, 1e-7)
+
+
+@pytest.mark.parametrize("head", [None, "lda", HEAD, GaussianNB()], ids=str)
+def test_moving(head):
+    """Fitted on NumPy rows, asked with tensors, and back."""
+    torch = pytest.importorskip("torch")
+    X, y, new = make_data()
+    fitted = ViMDetector(head).fit(X, y)
+    expected = fitted.decision_function(new)
+    moved = move_estimator(fitted, torch.zeros(0))
+    found = moved.decision_function(torch.asarray(new))
+    assert isinstance(found, torch.Tensor)
+    assert_close(found.numpy(), expected, 1e-7)
+    back = move_estimator(moved, "numpy")
+    assert_close(back.decision_function(new), expected, 1e-7)
+    again = pickle.loads(pickle.dumps(fitted))
+    assert_array_equal(again.decision_function(new), expected)
 
 
 @pytest.mark.parametrize(
