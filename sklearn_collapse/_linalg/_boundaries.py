@@ -71,7 +71,7 @@ def boundaries(coef, intercept, centre, spread, xp):
     found = Boundaries(centre, coef, intercept, unit, equal, None, True, spread)
     if coef.shape[0] > _MOST_IN_TABLE:
         return found
-    inverse = _inverse_distances(coef, coef, equal, xp)
+    inverse = _inverse_distances(coef, _metric(coef, xp), equal, xp)
     steepest = float(xp.max(inverse))
     lost = largest + float(xp.max(xp.abs(intercept))) / spread
     lost *= steepest * float(np.finfo(np.float32).eps)
@@ -102,7 +102,10 @@ def boundary_distances(rows, bounds, logits=None):
     weights = rows.local(bounds.coef, dtype)
     columns = xp.matrix_transpose(weights)
     intercept = rows.local(bounds.intercept, dtype)
-    table = None if bounds.inverse is None else rows.local(bounds.inverse, dtype)
+    if bounds.inverse is None:
+        table, metric = None, _metric(weights, xp)
+    else:
+        table, metric = rows.local(bounds.inverse, dtype), None
     # The row at the centre has no direction, and is as far from it as rounding.
     least = bounds.spread * float(xp.finfo(dtype).eps)
 
@@ -118,7 +121,7 @@ def boundary_distances(rows, bounds, logits=None):
         else:
             here, best = xp.unique_inverse(best)
             some = xp.take(weights, here, axis=0)
-            inverse = _inverse_distances(some, weights, bounds.equal, xp)
+            inverse = _inverse_distances(some, metric, bounds.equal, xp)
             inverse = xp.take(inverse, best, axis=0)
         gaps = xp.max(values, axis=1, keepdims=True) - values
         length = xp.clip(xp.sqrt(xp.vecdot(z, z)), least, None)
@@ -175,13 +178,16 @@ def class_alignment(rows, centre, alpha, head=None, logits=None):
     return map_rows(rows, scored, width, dtype)[0]
 
 
-def _inverse_distances(some, coef, equal, xp):
+def _metric(coef, xp):
+    """Distances from rows of weights; they are about their mean already."""
+    return class_metric(coef, xp.zeros_like(coef[0, :]), None, xp)
+
+
+def _inverse_distances(some, metric, equal, xp):
     """1 / ||w_c - w_k|| of some rows of weights and all, 0 where they are equal."""
-    origin = xp.zeros_like(coef[0, :])
-    gaps = class_distances(Rows(some), class_metric(coef, origin, None, xp))
-    same = gaps <= equal
-    inverse = 1 / xp.where(same, xp.ones_like(gaps), gaps)
-    return xp.where(same, xp.zeros_like(gaps), inverse)
+    gaps = class_distances(Rows(some), metric)
+    # Equal ones as if they were infinitely far.
+    return 1 / xp.where(gaps <= equal, xp.full_like(gaps, math.inf), gaps)
 
 
 def _over(values, lengths, xp):
