@@ -50,11 +50,11 @@ class ResolvedHead(NamedTuple):
         coef = self.coef if scale is None else self.coef * scale
         return self._replace(coef=coef, intercept=intercept)
 
-    def placed(self, rows):
+    def placed(self, rows, dtype=None):
         """Return the head with its weights where and as precise as rows are mapped."""
         if self.estimator is not None:
             return self
-        dtype = float_dtype(rows.X, rows.xp)
+        dtype = dtype or float_dtype(rows.X, rows.xp)
         coef, intercept = (rows.local(w, dtype) for w in (self.coef, self.intercept))
         return self._replace(coef=coef, intercept=intercept)
 

@@ -31,10 +31,14 @@ from sklearn_collapse.metrics import CollapseWarning
 from sklearn_collapse.ood import (
     ClassSubspaceDetector,
     ComedianCovariance,
+    FDBDDetector,
     LogitDetector,
     MahalanobisDetector,
+    NCIDetector,
     NECODetector,
     ReconstructionDetector,
+    ResidualDetector,
+    ViMDetector,
 )
 from sklearn_collapse.utils import all_estimators
 from sklearn_collapse.utils import estimator_checks as ours
@@ -105,6 +109,14 @@ INSTANCES = [
     ComedianCovariance(),
     ComedianCovariance(0.0, store_precision=False),
     ComedianCovariance(0.3, assume_centered=True),
+    ResidualDetector(),
+    ResidualDetector(0.9, origin="zero", contamination=0.2),
+    ViMDetector(),
+    ViMDetector("lda", n_components=1),
+    NCIDetector(),
+    NCIDetector(alpha=0.1, contamination=0.2),
+    FDBDDetector(),
+    FDBDDetector(contamination=0.2),
     SpectralWhitener(),
     SpectralWhitener(n_components=0.99),
     SpectralWhitener("pca", ddof=1),

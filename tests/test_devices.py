@@ -9,7 +9,14 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn_collapse import LinearHead
 from sklearn_collapse.collapse import NeuralCollapseScorer
 from sklearn_collapse.etf import ETFAligner, ETFAlignmentScorer
-from sklearn_collapse.ood import LogitDetector, MahalanobisDetector, NECODetector
+from sklearn_collapse.ood import (
+    FDBDDetector,
+    LogitDetector,
+    MahalanobisDetector,
+    NCIDetector,
+    NECODetector,
+    ViMDetector,
+)
 from sklearn_collapse.whitening import IterNormWhitener
 
 strict = pytest.importorskip("array_api_strict")
@@ -66,6 +73,13 @@ def test_scorer(rows, small_blocks, class_weight):
         LogitDetector("msp"),
         LogitDetector(head="lda"),
         LogitDetector("max_logit", head=LinearHead(np.eye(9, 6))),
+        ViMDetector("lda", n_components=2, origin="zero"),
+        ViMDetector(LinearHead(np.eye(9, 6), np.arange(9.0)), n_components=1),
+        ViMDetector(GaussianNB(), n_components=5),
+        NCIDetector(),
+        NCIDetector(LinearHead(np.eye(9, 6))),
+        FDBDDetector(),
+        FDBDDetector(LinearHead(np.eye(9, 6))),
     ],
     ids=repr,
 )

@@ -2,16 +2,24 @@
 
 from sklearn_collapse.ood._class_subspace import ClassSubspaceDetector
 from sklearn_collapse.ood._comedian import ComedianCovariance
+from sklearn_collapse.ood._fdbd import FDBDDetector
 from sklearn_collapse.ood._logits import LogitDetector
 from sklearn_collapse.ood._mahalanobis import MahalanobisDetector
+from sklearn_collapse.ood._nci import NCIDetector
 from sklearn_collapse.ood._neco import NECODetector
 from sklearn_collapse.ood._reconstruction import ReconstructionDetector
+from sklearn_collapse.ood._residual import ResidualDetector
+from sklearn_collapse.ood._vim import ViMDetector
 
 __all__ = [
     "ClassSubspaceDetector",
     "ComedianCovariance",
+    "FDBDDetector",
     "LogitDetector",
     "MahalanobisDetector",
+    "NCIDetector",
     "NECODetector",
     "ReconstructionDetector",
+    "ResidualDetector",
+    "ViMDetector",
 ]

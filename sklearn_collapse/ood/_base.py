@@ -155,7 +155,10 @@ class Detector(OutlierMixin, RowsEstimator):
         return X, y[kept], None if weights is None else weights[kept]
 
     def _calibrate(self, X, weights):
-        scores = to_numpy(self._score_rows(X)).astype(float)
+        self._set_offset(self._score_rows(X), weights)
+
+    def _set_offset(self, scores, weights):
+        scores = to_numpy(scores).astype(float)
         offset, low, high = weighted_quantiles(
             scores, [self.contamination, 0.25, 0.75], weights
         )
@@ -179,7 +182,7 @@ class MomentsDetector(Detector, MomentsEstimator):
     """
 
     _left_by_fit = (*MomentsEstimator._left_by_fit, "offset_", "_fourth")
-    _void_after_update = ("offset_", "_fourth")
+    _void_after_update: tuple = ("offset_", "_fourth")
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None, sample_weight=None):

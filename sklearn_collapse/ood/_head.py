@@ -12,7 +12,8 @@ from sklearn_collapse.metrics._geometry import ClassGeometry
 from sklearn_collapse.utils._labels import encode_labels
 from sklearn_collapse.utils._sklearn_private import HasMethods, StrOptions
 
-HEAD = [None, StrOptions({"lda"}), HasMethods(["fit", "predict"])]
+GIVEN_HEAD = [StrOptions({"lda"}), HasMethods(["fit", "predict"])]
+HEAD = [None, *GIVEN_HEAD]
 
 
 class HeadMixin:
@@ -26,14 +27,18 @@ class HeadMixin:
     n_features_in_: int
     moments_: Any
     # Whether the weights of the head are used, and not the logits alone.
-    _needs_weights = False
+    _needs_weights: Any = False
+    # Whether "lda" needs classes; otherwise one class has no head.
+    _needs_classes = True
 
     def _check_labels(self, y):
-        require_labels(self.head, y is not None)
+        if self._needs_classes:
+            require_labels(self.head, y is not None)
         return super()._check_labels(y)  # type: ignore[misc]
 
     def _learn_without_rows(self, y):
-        require_labels(self.head, y is not None)
+        if self._needs_classes:
+            require_labels(self.head, y is not None)
         classes = None if y is None else encode_labels(y)[0]
         self._adopt_head(classes, self.n_features_in_)
         super()._learn_without_rows(y)  # type: ignore[misc]
@@ -49,9 +54,13 @@ class HeadMixin:
 
     def _resolved_head(self):
         """Head as weights or estimator, or None."""
-        if self.head_ is None:
+        if self.head_ is None or self._lacks_discriminant():
             return None
         return self.moments_._cached("resolved head", self._resolve_head)
+
+    def _lacks_discriminant(self):
+        one_class = len(self.moments_.classes_) < 2
+        return not self._needs_classes and isinstance(self.head_, str) and one_class
 
     def _resolve_head(self):
         moments = self.moments_

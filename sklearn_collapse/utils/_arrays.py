@@ -242,6 +242,10 @@ def mirror(total, xp):
 
 def fill(values, mask, new, xp):
     """Replace the entries under a mask by new ones, in the order of `nonzero`."""
+    if is_numpy(xp):
+        values = values.copy()
+        values[mask] = new
+        return values
     flat = xp.reshape(xp.astype(mask, xp.int64), (-1,))
     position = xp.clip(xp.cumulative_sum(flat) - 1, 0, None)
     spread = xp.reshape(xp.take(new, position), values.shape)
