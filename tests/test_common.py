@@ -27,7 +27,13 @@ from sklearn_collapse.etf import (
     GrassmannClassifier,
 )
 from sklearn_collapse.metrics import CollapseWarning
-from sklearn_collapse.ood import LogitDetector, MahalanobisDetector, NECODetector
+from sklearn_collapse.ood import (
+    ConformalDetector,
+    DetectorEnsemble,
+    LogitDetector,
+    MahalanobisDetector,
+    NECODetector,
+)
 from sklearn_collapse.utils import all_estimators
 from sklearn_collapse.utils import estimator_checks as ours
 from sklearn_collapse.whitening import (
@@ -88,6 +94,14 @@ INSTANCES = [
     LogitDetector(),
     LogitDetector("msp", temperature=2.5),
     LogitDetector("max_logit", contamination=0.2),
+    # Unseeded, each fit draws other rows.
+    ConformalDetector(random_state=0),
+    ConformalDetector(NECODetector(2), alpha=0.2, calibration_size=0.5, random_state=1),
+    DetectorEnsemble(),
+    DetectorEnsemble([("a", MahalanobisDetector(relative=True))], combine="z"),
+    DetectorEnsemble(
+        [("a", MahalanobisDetector()), ("b", LogitDetector())], combine="max"
+    ),
     SpectralWhitener(),
     SpectralWhitener(n_components=0.99),
     SpectralWhitener("pca", ddof=1),

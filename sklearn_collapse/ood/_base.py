@@ -155,7 +155,9 @@ class Detector(OutlierMixin, RowsEstimator):
         return X, y[kept], None if weights is None else weights[kept]
 
     def _calibrate(self, X, weights):
-        scores = to_numpy(self._score_rows(X)).astype(float)
+        self._set_offset(to_numpy(self._score_rows(X)).astype(float), weights)
+
+    def _set_offset(self, scores, weights):
         offset, low, high = weighted_quantiles(
             scores, [self.contamination, 0.25, 0.75], weights
         )
