@@ -9,7 +9,13 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn_collapse import LinearHead
 from sklearn_collapse.collapse import NeuralCollapseScorer
 from sklearn_collapse.etf import ETFAligner, ETFAlignmentScorer
-from sklearn_collapse.ood import LogitDetector, MahalanobisDetector, NECODetector
+from sklearn_collapse.ood import (
+    ConformalDetector,
+    DetectorEnsemble,
+    LogitDetector,
+    MahalanobisDetector,
+    NECODetector,
+)
 from sklearn_collapse.whitening import IterNormWhitener
 
 strict = pytest.importorskip("array_api_strict")
@@ -66,6 +72,8 @@ def test_scorer(rows, small_blocks, class_weight):
         LogitDetector("msp"),
         LogitDetector(head="lda"),
         LogitDetector("max_logit", head=LinearHead(np.eye(9, 6))),
+        ConformalDetector(random_state=0),
+        DetectorEnsemble(combine="z"),
     ],
     ids=repr,
 )

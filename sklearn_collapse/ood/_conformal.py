@@ -21,6 +21,7 @@ from sklearn_collapse.ood._mahalanobis import MahalanobisDetector
 from sklearn_collapse.ood._meta import MetaDetector
 from sklearn_collapse.ood._split import split_rows
 from sklearn_collapse.utils._arrays import as_like, namespace, to_numpy
+from sklearn_collapse.utils._finite import check_finite
 from sklearn_collapse.utils._labels import encode_labels
 from sklearn_collapse.utils._sklearn_private import HasMethods, Interval, fit_context
 from sklearn_collapse.utils._validation import check_weights, drop_zero_weights
@@ -274,16 +275,16 @@ class ConformalDetector(MetaDetector):
         return split_rows(X, codes, weights, self.calibration_size, rng)
 
     def _score_rows(self, X):
+        check_finite(X)
         return self._member_scores(self.estimator_, X)
 
     def _calibrate(self, X, weights):
         scores = to_numpy(self._score_rows(X)).astype(float)
         steps = p_value_steps(scores, weights)
         low, high = weighted_quantiles(scores, [0.25, 0.75], weights)
-        slack = _SLACK * (high - low)
         self.calibration_scores_ = as_like(steps.scores, X)
-        if np.isfinite(slack):
-            steps = steps._replace(scores=steps.scores - slack)
+        if np.isfinite([low, high]).all():
+            steps = steps._replace(scores=steps.scores - _SLACK * (high - low))
         self.n_calibration_ = float(len(scores) if weights is None else weights.sum())
         self.offset_ = threshold(steps, self.alpha)
         self._steps = PValueSteps(*(as_like(part, X) for part in steps))

@@ -15,6 +15,7 @@ from sklearn_collapse.ood._mahalanobis import MahalanobisDetector
 from sklearn_collapse.ood._meta import MetaDetector
 from sklearn_collapse.ood._neco import NECODetector
 from sklearn_collapse.utils._arrays import as_like, float_dtype, namespace, to_numpy
+from sklearn_collapse.utils._finite import check_finite
 from sklearn_collapse.utils._sklearn_private import (
     BaseComposition,
     StrOptions,
@@ -90,6 +91,9 @@ class DetectorEnsemble(MetaDetector, BaseComposition):
     Sathe, whose outlier scores are ours negated: the minimum of "z". Where training
     scores of a member differ by rounding alone, their size, or 1, takes the place of
     the range and of std.
+
+    Means of ranks tie often, and rows that tie with the threshold are inliers: of the
+    training rows ``predict`` may call fewer outliers than `contamination` allows.
 
     Training rows tell how a member's scores are spread. Where members overfit them, new
     rows score lower, some members more so than others, and "z" weighs those more.
@@ -307,6 +311,7 @@ class DetectorEnsemble(MetaDetector, BaseComposition):
         return ranks._replace(knots=knots, shares=shares)
 
     def _score_rows(self, X):
+        check_finite(X)
         scores = [self._member_scores(member, X) for member in self.estimators_]
         return self._combined(scores, X)
 

@@ -40,7 +40,7 @@ class MetaDetector(Detector):
     """Detector that scores by other estimators, its members.
 
     Subclasses define ``_members()``, which returns names and estimators as they were
-    given, and `_score_rows`.
+    given, and `_score_rows`, which calls ``check_finite`` first.
     """
 
     _left_by_fit = (*Detector._left_by_fit, "_fitted")
@@ -106,7 +106,6 @@ class MetaDetector(Detector):
         check_is_fitted(self, "_fitted")
         X = validate_features(self, X)
         check_same_place(self, X, self._fitted.like, method)
-        check_finite(X)
         return X
 
     def _who_weighs(self, sample_weight):
