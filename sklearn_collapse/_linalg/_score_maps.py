@@ -105,12 +105,12 @@ def _shares(scores, ranks, xp):
         left = xp.clip(xp.searchsorted(knots, scores, side="right") - 1, 0, last - 1)
         start, stop = xp.take(knots, left), xp.take(knots, left + 1)
         # An overflow of distances between opposite infinities is none of inside.
-        way = xp.clip((xp.clip(scores, start, stop) - start) / (stop - start), 0, 1)
+        way = xp.clip((xp.clip(scores, start, stop) - start) / (stop - start), 0.0, 1.0)
         low, high = xp.take(shares, left), xp.take(shares, left + 1)
         inside = low + way * (high - low)
     # Distances below and above, zero inside: each share stays on its side.
-    beneath = xp.clip(knots[0] - scores, 0, None) / scale
-    beyond = xp.clip(scores - knots[last], 0, None) / scale
+    beneath = xp.clip(knots[0] - scores, 0.0, None) / scale
+    beyond = xp.clip(scores - knots[last], 0.0, None) / scale
     result = xp.where(beneath > 0, shares[0] / (1 + beneath), inside)
     return xp.where(beyond > 0, 1 - (1 - shares[last]) / (1 + beyond), result)
 

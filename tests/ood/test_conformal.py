@@ -281,6 +281,15 @@ def test_benjamini_hochberg(library, alpha, rng):
         )
 
 
+def test_benjamini_hochberg_at_the_boundary():
+    """p = alpha for all rows of a batch: all are called outliers, whatever rounding."""
+    for n, rank in ((99, 5), (99, 29), (99, 7), (48, 7)):
+        detector = on_scores(np.arange(float(n)), alpha=rank / (n + 1))
+        for m in range(1, 40):
+            rows = np.full((m, 1), rank - 1.5)
+            assert_array_equal(detector.predict_fdr(rows), -1)
+
+
 def test_fdr_is_a_batch_method():
     detector = on_scores(np.arange(99.0), alpha=0.05)
     lone = np.array([[-1.0]])
