@@ -31,6 +31,8 @@ from sklearn_collapse.metrics import CollapseWarning
 from sklearn_collapse.ood import (
     ClassSubspaceDetector,
     ComedianCovariance,
+    ConformalDetector,
+    DetectorEnsemble,
     FDBDDetector,
     LogitDetector,
     MahalanobisDetector,
@@ -117,6 +119,14 @@ INSTANCES = [
     NCIDetector(alpha=0.1, contamination=0.2),
     FDBDDetector(),
     FDBDDetector(contamination=0.2),
+    # Unseeded, each fit draws other rows.
+    ConformalDetector(random_state=0),
+    ConformalDetector(NECODetector(2), alpha=0.2, calibration_size=0.5, random_state=1),
+    DetectorEnsemble(),
+    DetectorEnsemble([("a", MahalanobisDetector(relative=True))], combine="z"),
+    DetectorEnsemble(
+        [("a", MahalanobisDetector()), ("b", LogitDetector())], combine="max"
+    ),
     SpectralWhitener(),
     SpectralWhitener(n_components=0.99),
     SpectralWhitener("pca", ddof=1),

@@ -10,6 +10,8 @@ from sklearn_collapse import LinearHead
 from sklearn_collapse.collapse import NeuralCollapseScorer
 from sklearn_collapse.etf import ETFAligner, ETFAlignmentScorer
 from sklearn_collapse.ood import (
+    ConformalDetector,
+    DetectorEnsemble,
     FDBDDetector,
     LogitDetector,
     MahalanobisDetector,
@@ -80,6 +82,8 @@ def test_scorer(rows, small_blocks, class_weight):
         NCIDetector(LinearHead(np.eye(9, 6))),
         FDBDDetector(),
         FDBDDetector(LinearHead(np.eye(9, 6))),
+        ConformalDetector(random_state=0),
+        DetectorEnsemble(combine="z"),
     ],
     ids=repr,
 )

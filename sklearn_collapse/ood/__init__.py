@@ -2,6 +2,8 @@
 
 from sklearn_collapse.ood._class_subspace import ClassSubspaceDetector
 from sklearn_collapse.ood._comedian import ComedianCovariance
+from sklearn_collapse.ood._conformal import ConformalDetector
+from sklearn_collapse.ood._ensemble import DetectorEnsemble
 from sklearn_collapse.ood._fdbd import FDBDDetector
 from sklearn_collapse.ood._logits import LogitDetector
 from sklearn_collapse.ood._mahalanobis import MahalanobisDetector
@@ -14,6 +16,8 @@ from sklearn_collapse.ood._vim import ViMDetector
 __all__ = [
     "ClassSubspaceDetector",
     "ComedianCovariance",
+    "ConformalDetector",
+    "DetectorEnsemble",
     "FDBDDetector",
     "LogitDetector",
     "MahalanobisDetector",

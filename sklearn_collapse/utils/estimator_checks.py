@@ -344,6 +344,11 @@ def check_degenerate_features(estimator):
             continue
         fitted = clone(estimator).fit(rows, labels)
         for name, values in _results(fitted, rows).items():
+            # Of too few rows a conformal threshold is -inf, and a warning says so.
+            if name == "decision_function" and np.isneginf(
+                getattr(fitted, "offset_", 0.0)
+            ):
+                continue
             assert np.isfinite(values).all(), f"{name} is not finite: {what}"
 
 

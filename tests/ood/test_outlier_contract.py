@@ -20,6 +20,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 from sklearn_collapse import ClassMoments, LinearHead
 from sklearn_collapse.ood import (
     ClassSubspaceDetector,
+    DetectorEnsemble,
     FDBDDetector,
     LogitDetector,
     MahalanobisDetector,
@@ -61,6 +62,8 @@ DETECTORS = {
     "nci head": NCIDetector(HEAD, alpha=0.1),
     "fdbd": FDBDDetector(),
     "fdbd head": FDBDDetector(HEAD),
+    "ensemble z": DetectorEnsemble(combine="z"),
+    "ensemble max": DetectorEnsemble(combine="max"),
 }
 # Their scores have a constant that `calibrate` sets.
 CALIBRATED = ("vim head", "vim discriminant")
@@ -962,7 +965,7 @@ def test_clone():
     for detector in DETECTORS.values():
         twin = clone(detector)
         assert repr(twin) == repr(detector)
-        assert not hasattr(twin, "moments_")
+        assert vars(twin).keys() == twin.get_params(deep=False).keys()
 
 
 @kinds

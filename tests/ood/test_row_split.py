@@ -1,0 +1,165 @@
+"""Tests of the random split that treats frequencies as copies."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from sklearn_collapse.ood._split import content_ranks, split_rows
+
+
+def split(X, codes, share=0.3, weights=None, seed=0):
+    state = np.random.RandomState(seed)
+    return split_rows(X, np.asarray(codes), weights, share, state)
+
+
+def contents(X, codes, part):
+    """How often each labelled row is in a part."""
+    weights = np.ones(len(part.rows)) if part.weights is None else part.weights
+    found = Counter()
+    for row, weight in zip(part.rows, weights, strict=True):
+        found[tuple(X[row]), int(codes[row])] += weight
+    return found
+
+
+@pytest.fixture
+def data(rng):
+    """Rows of which some are equal, of classes of all sizes."""
+    codes = np.repeat([0, 1, 2, 3], [40, 13, 2, 1])
+    X = np.column_stack([rng.integers(0, 3, 56), rng.integers(0, 4, 56)]).astype(float)
+    return X, codes
+
+
+# -- order of rows -----------------------------------------------------------------
+
+
+def test_content_ranks(library, data):
+    X, _ = data
+    rows = [tuple(row) for row in X.tolist()]
+    expected = [sum(other < row for other in rows) for row in rows]
+    assert_array_equal(content_ranks(library.asarray(X)), expected)
+
+
+def test_content_ranks_of_distinct_and_equal_rows(rng):
+    X = rng.normal(size=(50, 4))
+    assert_array_equal(np.sort(content_ranks(X)), np.arange(50))
+    assert_array_equal(content_ranks(X), np.argsort(np.argsort(X[:, 0])))
+    assert_array_equal(content_ranks(np.ones((7, 3))), 0)
+    assert_array_equal(content_ranks(np.array([[-0.0, 1.0], [0.0, 0.0]])), [1, 0])
+    late = np.zeros((3, 5))
+    late[:, -1] = [2, 0, 1]
+    assert_array_equal(content_ranks(late), [2, 0, 1])
+
+
+# -- what is drawn -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.5, 0.9])
+def test_parts(data, share):
+    X, codes = data
+    for seed in range(30):
+        drawn, left = split(X, codes, share, seed=seed)
+        assert drawn.weights is left.weights is None
+        assert_array_equal(np.sort(np.r_[drawn.rows, left.rows]), np.arange(len(X)))
+        # A single row stays, and one row at least of every class.
+        assert_array_equal(np.unique(codes[left.rows]), [0, 1, 2, 3])
+        room = np.array([39, 12, 1, 0])
+        expected = np.minimum(share * np.array([40, 13, 2, 1]), room)
+        counts = np.bincount(codes[drawn.rows], minlength=4)
+        assert counts.sum() == max(1, int(expected.sum()))
+        assert (np.abs(counts - expected) <= 1).all()
+        assert (counts <= room).all()
+
+
+def test_each_row_is_drawn_as_often(data):
+    """By a share that rounding would make none of a small class, or all."""
+    codes = np.repeat(np.arange(20), np.r_[np.full(10, 2), np.full(10, 3)])
+    X = np.arange(50.0)[:, None]
+    trials = 4000
+    hits = np.zeros(50)
+    for seed in range(trials):
+        hits[split(X, codes, 0.2, seed=seed)[0].rows] += 1
+    error = np.sqrt(0.2 * 0.8 / trials)
+    assert np.abs(hits / trials - 0.2).max() < 5 * error
+
+
+def test_seeds():
+    X, codes = np.arange(60.0)[:, None], np.arange(60) % 3
+    first, again, other = (split(X, codes, seed=s)[0].rows for s in (0, 0, 1))
+    assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize(
+    ("codes", "share", "expected"),
+    [
+        (np.zeros(3, int), 0.01, 1),
+        (np.zeros(3, int), 0.99, 1),
+        (np.zeros(100, int), 0.29, 29),  # 28.999999999999996 in floats
+        (np.zeros(100, int), 0.995, 98),
+        (np.arange(9), 0.2, 1),
+        (np.arange(9), 0.95, 7),
+        (np.array([0, 1, 1]), 0.2, 1),
+        (np.array([0, 0, 1, 1]), 0.9, 2),
+    ],
+)
+def test_how_many(codes, share, expected):
+    X = np.arange(float(len(codes)))[:, None]
+    for seed in range(20):
+        drawn, left = split(X, codes, share, seed=seed)
+        assert len(drawn.rows) == expected
+        assert len(left.rows) >= 2
+
+
+# -- what the split does not depend on ---------------------------------------------
+
+
+def test_order_of_rows(data, rng):
+    X, codes = data
+    order = rng.permutation(len(X))
+    for seed in range(10):
+        parts = split(X, codes, seed=seed)
+        moved = split(X[order], codes[order], seed=seed)
+        for a, b in zip(parts, moved, strict=True):
+            assert contents(X, codes, a) == contents(X[order], codes[order], b)
+
+
+def test_weights_are_copies(data, rng):
+    X, codes = data
+    weights = rng.integers(1, 5, len(X)).astype(float)
+    index = rng.permutation(np.repeat(np.arange(len(X)), weights.astype(int)))
+    for seed in range(10):
+        weighted = split(X, codes, weights=weights, seed=seed)
+        repeated = split(X[index], codes[index], seed=seed)
+        for a, b in zip(weighted, repeated, strict=True):
+            assert contents(X, codes, a) == contents(X[index], codes[index], b)
+        total = contents(X, codes, weighted[0]) + contents(X, codes, weighted[1])
+        assert sum(total.values()) == weights.sum()
+
+
+def test_ones_are_no_weights(data):
+    X, codes = data
+    plain, ones = split(X, codes), split(X, codes, weights=np.ones(len(X)))
+    for a, b in zip(plain, ones, strict=True):
+        assert_array_equal(a.rows, b.rows)
+        assert_array_equal(b.weights, 1)
+
+
+@pytest.mark.parametrize("scale", [0.25, 1e9])
+def test_weights_that_are_no_counts(data, rng, scale):
+    """Rows are drawn as a whole, each with its weight."""
+    X, codes = data
+    weights = scale * rng.integers(1, 6, len(X))
+    drawn, left = split(X, codes, weights=weights)
+    assert_array_equal(np.sort(np.r_[drawn.rows, left.rows]), np.arange(len(X)))
+    for part in (drawn, left):
+        assert_array_equal(part.weights, weights[part.rows])
+
+
+def test_unit_of_the_features(library, data):
+    X, codes = data
+    expected = split(X, codes)
+    for rows in (1e6 * X, X - 3, X.astype(np.float32)):
+        for a, b in zip(split(library.asarray(rows), codes), expected, strict=True):
+            assert_array_equal(a.rows, b.rows)
