@@ -27,7 +27,12 @@ from sklearn_collapse.etf import (
     GrassmannClassifier,
 )
 from sklearn_collapse.metrics import CollapseWarning
-from sklearn_collapse.ood import LogitDetector, MahalanobisDetector, NECODetector
+from sklearn_collapse.ood import (
+    LogitDetector,
+    MahalanobisDetector,
+    MahalanobisSVDD,
+    NECODetector,
+)
 from sklearn_collapse.utils import all_estimators
 from sklearn_collapse.utils import estimator_checks as ours
 from sklearn_collapse.whitening import (
@@ -82,6 +87,15 @@ INSTANCES = [
     MahalanobisDetector(relative=True, normalize=True),
     MahalanobisDetector(shrinkage="ledoit_wolf", floor=0.01),
     MahalanobisDetector(shrinkage="oas", floor=0, contamination=0.2),
+    MahalanobisDetector("class"),
+    MahalanobisDetector("class", relative=True, shrinkage="oas"),
+    MahalanobisDetector("class", shrinkage="ledoit_wolf", components="bottom"),
+    MahalanobisDetector(ShrunkCovariance(), relative=True),
+    MahalanobisDetector(components="top", variance_share=0.9),
+    MahalanobisDetector(components="bottom", variance_share=0.3, relative=True),
+    MahalanobisSVDD(),
+    MahalanobisSVDD(0.8, normalize=True, shrinkage="oas"),
+    MahalanobisSVDD(covariance=ShrunkCovariance()),
     NECODetector(),
     NECODetector(2, scale=False, denominator="raw"),
     NECODetector(0.5, scale=False, center=False, contamination=0.2),

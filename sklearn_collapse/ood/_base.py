@@ -37,7 +37,7 @@ class Detector(OutlierMixin, RowsEstimator):
     }
     _left_by_fit = (*RowsEstimator._left_by_fit, "offset_")
 
-    contamination: float
+    contamination: Any
     outlier_label: Any
     device: str
     fit: Any
@@ -179,7 +179,7 @@ class MomentsDetector(Detector, MomentsEstimator):
     """
 
     _left_by_fit = (*MomentsEstimator._left_by_fit, "offset_", "_fourth")
-    _void_after_update = ("offset_", "_fourth")
+    _void_after_update: tuple = ("offset_", "_fourth")
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None, sample_weight=None):

@@ -10,6 +10,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import config_context
 from sklearn.base import clone, is_outlier_detector
+from sklearn.covariance import OAS
 from sklearn.exceptions import DataConversionWarning, NotFittedError
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict
@@ -18,7 +19,12 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import InvalidParameterError
 
 from sklearn_collapse import ClassMoments
-from sklearn_collapse.ood import LogitDetector, MahalanobisDetector, NECODetector
+from sklearn_collapse.ood import (
+    LogitDetector,
+    MahalanobisDetector,
+    MahalanobisSVDD,
+    NECODetector,
+)
 
 DETECTORS = {
     "mahalanobis": MahalanobisDetector(),
@@ -27,6 +33,12 @@ DETECTORS = {
     "oas": MahalanobisDetector(shrinkage="oas"),
     "ledoit_wolf": MahalanobisDetector(shrinkage="ledoit_wolf"),
     "relative++": MahalanobisDetector(relative=True, normalize=True, shrinkage=0.2),
+    "class": MahalanobisDetector("class", shrinkage=0.1),
+    "class relative": MahalanobisDetector("class", relative=True),
+    "estimator": MahalanobisDetector(OAS(), relative=True),
+    "bottom": MahalanobisDetector(components="bottom", variance_share=0.5),
+    "top": MahalanobisDetector("class", components="top", variance_share=0.7),
+    "svdd": MahalanobisSVDD(),
     "neco": NECODetector(2),
     "neco raw": NECODetector(0.6, scale=False, center=False, denominator="raw"),
     "neco lda": NECODetector(2, head="lda"),
@@ -41,9 +53,9 @@ STREAMING = [
 ]
 MAHALANOBIS = [k for k, v in DETECTORS.items() if isinstance(v, MahalanobisDetector)]
 NEEDS_LABELS = [name for name in DETECTORS if name.endswith("lda")]
-USES_LABELS = MAHALANOBIS + NEEDS_LABELS
+USES_LABELS = [*MAHALANOBIS, "svdd", *NEEDS_LABELS]
 NEEDS_FITTED = ("score_samples", "decision_function", "predict", "calibrate")
-KINDS = (MahalanobisDetector, NECODetector, LogitDetector)
+KINDS = (MahalanobisDetector, MahalanobisSVDD, NECODetector, LogitDetector)
 
 detectors = pytest.mark.parametrize("name", DETECTORS)
 streaming = pytest.mark.parametrize("name", STREAMING)
@@ -66,7 +78,10 @@ def data(rng):
 
 
 def detector_of(name, **options):
-    return clone(DETECTORS[name]).set_params(**options)
+    detector = clone(DETECTORS[name])
+    if "contamination" in options and "quantile" in detector.get_params():
+        options["quantile"] = 1 - options.pop("contamination")
+    return detector.set_params(**options)
 
 
 def quantile_offset(scores, contamination, weights=None):
@@ -583,7 +598,9 @@ def test_failing_partial_fit_can_go_on(data):
 @pytest.mark.parametrize(
     "params",
     [
-        *({"covariance": value} for value in ("class", None, 1)),
+        *({"covariance": value} for value in ("pooled", None, 1)),
+        *({"components": value} for value in ("last", None, 1)),
+        *({"variance_share": value} for value in (0, 1, 1.5, "all", np.nan)),
         *({"relative": value} for value in ("yes", 2, None)),
         *({"normalize": value} for value in ("l2", 2.0, None)),
         *({"shrinkage": value} for value in (-0.1, 1.1, "lw", np.nan)),
