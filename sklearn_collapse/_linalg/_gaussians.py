@@ -128,7 +128,10 @@ def _decompose(moments, shares, here, rules, basis, xp):
         / as_like(counts, moments.means)[:, None]
     )
     d = mean_square.shape[1]
+    scale = None
     if basis is not None:
+        # Sums over all columns were rounded, whatever is left of them.
+        scale = xp.sum(xp.linalg.diagonal(covariances), axis=1)
         covariances = xp.matmul(
             xp.matrix_transpose(basis), xp.matmul(covariances, basis)
         )
@@ -137,9 +140,10 @@ def _decompose(moments, shares, here, rules, basis, xp):
     if basis is not None:
         vectors = xp.matmul(basis, vectors)
     largest = values[:, -1]
+    scale = largest if scale is None else scale
     factor = as_like(rules.input_eps**2 * noise_factor(counts, d), values)
     noise = xp.matmul(mean_square[:, None, :], vectors**2)[:, 0, :]
-    rounding = max(10.0, values.shape[1] ** 0.5) * rules.product_eps * largest
+    rounding = max(10.0, values.shape[1] ** 0.5) * rules.product_eps * scale
     limits = xp.clip(factor[:, None] * noise, rounding[:, None], None)
     counted = values > limits
     ranks = to_numpy(xp.sum(xp.astype(counted, xp.int64), axis=1))

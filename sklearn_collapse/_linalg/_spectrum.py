@@ -81,7 +81,10 @@ def eigh_by_rank(matrix, noise, product_eps, rank_tol, xp, *, basis=None):
     -------
     Spectrum
     """
+    scale = None
     if basis is not None:
+        # Sums over all columns were rounded, whatever is left of them.
+        scale = float(xp.linalg.trace(matrix))
         matrix = xp.matmul(xp.matrix_transpose(basis), xp.matmul(matrix, basis))
     d = matrix.shape[0]
     values, vectors = eigh(matrix)
@@ -93,7 +96,7 @@ def eigh_by_rank(matrix, noise, product_eps, rank_tol, xp, *, basis=None):
     if rank_tol is not None:
         limits = xp.full_like(values, rank_tol * largest)
     else:
-        rounding = max(10.0, math.sqrt(d)) * product_eps * largest
+        rounding = max(10.0, math.sqrt(d)) * product_eps * (scale or largest)
         limits = xp.clip(noise(vectors**2), rounding, None)
     keep = values > limits
     rank = int(xp.sum(xp.astype(keep, xp.int64)))

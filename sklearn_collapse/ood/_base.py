@@ -37,7 +37,7 @@ class Detector(OutlierMixin, RowsEstimator):
     }
     _left_by_fit = (*RowsEstimator._left_by_fit, "offset_")
 
-    contamination: Any
+    contamination: float
     outlier_label: Any
     device: str
     fit: Any
@@ -154,10 +154,15 @@ class Detector(OutlierMixin, RowsEstimator):
         X = namespace(X).take(X, as_like(kept, X), axis=0)
         return X, y[kept], None if weights is None else weights[kept]
 
+    @property
+    def _share_outside(self):
+        """Share of the calibration rows that are outliers."""
+        return self.contamination
+
     def _calibrate(self, X, weights):
         scores = to_numpy(self._score_rows(X)).astype(float)
         offset, low, high = weighted_quantiles(
-            scores, [self.contamination, 0.25, 0.75], weights
+            scores, [self._share_outside, 0.25, 0.75], weights
         )
         self.offset_ = float(offset - _SLACK * (high - low))
 

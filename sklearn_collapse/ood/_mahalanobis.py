@@ -121,12 +121,12 @@ class MahalanobisDetector(MahalanobisBase):
     operations instead of n d (C + d), and O(C d^2) memory; moments must have been
     gathered with ``class_scatter=True``.
 
-    The directions of ``components`` are those of the tied covariance after shrinkage,
-    or of the estimate, for "class" and relative scores too. The last direction before
-    a cut is in both halves if it holds part of both shares. [4]_ finds that directions
-    of little variance tell anomalies from normal rows; "top" is blind to units that
-    were off in training. Where eigenvalues on both sides of the cut are equal a
-    warning says so.
+    The directions of ``components`` are those of the tied covariance before shrinkage,
+    or of the estimate, for "class" and relative scores too. The direction at a cut is
+    in both halves if it holds part of both shares. [4]_ finds that directions of little
+    variance tell anomalies from normal rows; "top" is blind to units that were off in
+    training. Where eigenvalues on both sides of the cut are equal a warning says so,
+    and where nothing varies within classes all directions are kept.
 
     The null space counts: a row that lights a unit that was always off in training
     scores about -1 / floor, and its score keeps no digits of the rest. With
@@ -252,7 +252,8 @@ class MahalanobisDetector(MahalanobisBase):
     def n_components_(self):
         """Number of directions that are kept."""
         check_is_fitted(self, "moments_")
-        return self._factors().n_components
+        kept = self._factors().kept
+        return kept.stop - kept.start
 
     def _chi2_offset(self):
         """Score that Gaussian rows exceed but for a share of them."""
@@ -268,8 +269,9 @@ class MahalanobisDetector(MahalanobisBase):
                     f"needs squared distances under one covariance of all classes. "
                     f"Calibrate on rows instead."
                 )
-        free = self._factors().n_varying
-        if not free:
+        kept, plain = self._factors().kept, self._source("within", 0.0).spectrum()
+        free = min(kept.stop, plain.rank) - kept.start
+        if free <= 0:
             raise ValueError(
                 "threshold='chi2' needs directions in which the features vary within "
                 "classes, and that are kept; there are none. Calibrate on rows instead."

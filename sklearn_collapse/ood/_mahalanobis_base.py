@@ -140,7 +140,7 @@ class MahalanobisBase(ShrinkageMixin, MomentsDetector):
     @property
     def _is_estimated(self):
         """Whether another estimator estimates the covariance."""
-        return not isinstance(self.covariance, str)
+        return hasattr(self.covariance, "fit")
 
     def _moments_options(self):
         options = {"normalize": self.normalize}

@@ -48,8 +48,7 @@ class Factors(NamedTuple):
     floor: float | np.ndarray
     rank: int | np.ndarray
     condition: float  # of the floored covariances, the largest
-    n_components: int
-    n_varying: int  # directions that are kept and count by the rank rule
+    kept: slice  # of the directions of the covariance, in order
 
 
 class Pooled(NamedTuple):
@@ -90,21 +89,33 @@ def pool(within, floor, components, share):
     -------
     Pooled
     """
-    moments, spectrum = within.moments, within.spectrum()
+    moments = within.moments
     xp = namespace(moments.means_)
+    kept = slice(0, moments.means_.shape[1])
+    if components == "all":
+        spectrum = within.spectrum()
+    else:
+        plain = within._replace(shrinkage=0.0).spectrum()
+        spectrum = _shrunk_spectrum(plain, within.shrinkage, xp)
+        # Where nothing varies no direction differs from another, and all are kept.
+        if plain.rank:
+            kept = _kept(moments, plain, components, share, xp)
     level = moments._zero_level(spectrum)
     inverse, floor = floored_inverse(spectrum, floor, level=level, xp=xp)
-    d, start, stop = spectrum.values.shape[0], 0, spectrum.values.shape[0]
-    # Where nothing varies no direction differs from another, and all are kept.
-    if components != "all" and spectrum.rank:
-        values = spectrum.values[: spectrum.rank]
-        if components == "top":
-            cut = stop = share_components(values, share, xp)
-        else:
-            cut = start = spectrum.rank - trailing_components(values, share, xp)
-        if 0 < cut < d:
-            warn_of_tie(moments, spectrum, cut, f"variance_share={share:g}")
-    return Pooled(spectrum, inverse, floor, slice(start, stop))
+    return Pooled(spectrum, inverse, floor, kept)
+
+
+def _kept(moments, spectrum, components, share, xp):
+    """Directions that hold a share of the variance, at either end."""
+    values, d = spectrum.values[: spectrum.rank], spectrum.values.shape[0]
+    if components == "top":
+        cut = share_components(values, share, xp)
+        kept = slice(0, cut)
+    else:
+        cut = spectrum.rank - trailing_components(values, share, xp)
+        kept = slice(cut, d)
+    warn_of_tie(moments, spectrum, cut, f"variance_share={share:g}")
+    return kept
 
 
 def tied_factors(within, total, pooled, floor):
@@ -147,7 +158,7 @@ def tied_factors(within, total, pooled, floor):
         pooled.floor,
         spectrum.rank,
         condition,
-        *_sizes(pooled),
+        kept,
     )
 
 
@@ -212,12 +223,17 @@ def class_factors(within, total, pooled, floor, shares):
         found.floors,
         found.ranks,
         condition,
-        *_sizes(pooled),
+        kept,
     )
 
 
-def _sizes(pooled):
-    """Number of directions that are kept, and of those among them that vary."""
-    kept = pooled.kept
-    varying = min(kept.stop, pooled.spectrum.rank) - kept.start
-    return kept.stop - kept.start, max(varying, 0)
+def _shrunk_spectrum(plain, share, xp):
+    """Spectrum of a shrunk covariance, on the eigenvectors of the plain one.
+
+    Where shrinkage leaves all eigenvalues equal, those of its own would be any.
+    """
+    total = float(xp.sum(plain.values))
+    if not share or not total:
+        return plain
+    d = plain.values.shape[0]
+    return plain._replace(values=(1 - share) * plain.values + share * total / d, rank=d)

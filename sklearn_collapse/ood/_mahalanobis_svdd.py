@@ -135,11 +135,6 @@ class MahalanobisSVDD(MahalanobisBase):
         self.device = device
 
     @property
-    def contamination(self):
-        """Share of the calibration rows outside of the radius."""
-        return 1 - self.quantile
-
-    @property
     def radius_(self):
         """Radius."""
         check_is_fitted(self, "moments_")
@@ -148,6 +143,10 @@ class MahalanobisSVDD(MahalanobisBase):
                 "There is no radius yet: call calibrate(X) with in-distribution rows."
             )
         return -self.offset_
+
+    @property
+    def _share_outside(self):
+        return 1 - self.quantile
 
     def _score_rows(self, X):
         found, _, home = self._measure(X)

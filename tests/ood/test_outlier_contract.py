@@ -578,7 +578,7 @@ def test_failing_changes_nothing(name, case, data):
         unfitted = detector_of(name)
         with pytest.raises((ValueError, TypeError)):
             getattr(unfitted, method)(*arguments)
-        assert vars(unfitted).keys() == unfitted.get_params().keys()
+        assert vars(unfitted).keys() == unfitted.get_params(deep=False).keys()
 
 
 def test_failing_partial_fit_can_go_on(data):
@@ -928,13 +928,13 @@ def test_pickle_and_copy(library, name, data):
     expected = library.to_numpy(detector.decision_function(rows))
     for twin in (pickle.loads(pickle.dumps(detector)), copy.deepcopy(detector)):
         assert_array_equal(library.to_numpy(twin.decision_function(rows)), expected)
-        assert twin.get_params() == detector.get_params()
+        assert repr(twin.get_params()) == repr(detector.get_params())
 
 
 def test_clone():
     for detector in DETECTORS.values():
         twin = clone(detector)
-        assert twin.get_params() == detector.get_params()
+        assert repr(twin.get_params()) == repr(detector.get_params())
         assert not hasattr(twin, "moments_")
 
 
