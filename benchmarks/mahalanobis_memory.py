@@ -66,7 +66,9 @@ def measure(path, y):
         if not options:
             expected = reference(detector, X[:_COMPARED].astype(float))
             error = np.max(np.abs(scores[:_COMPARED] / expected - 1))
-            print(f"{'largest relative error of some rows':34} {error:8.1e}", flush=True)
+            print(
+                f"{'largest relative error of some rows':34} {error:8.1e}", flush=True
+            )
     peak, kept = peak_extra(lambda: detector.calibrate(X).offset_)
     print(f"{'calibrate, extra memory':34} {peak - kept:8.1f} MiB", flush=True)
 
@@ -77,7 +79,7 @@ def main():
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--features", type=int, default=256)
     parser.add_argument("--classes", type=int, default=1000)
-    parser.add_argument("--folder", type=Path, help="by default that of temporary files")
+    parser.add_argument("--folder", type=Path, help="by default the temporary one")
     args = parser.parse_args()
     shape = args.rows, args.features, args.classes
     print("{:,} x {} rows, float32, {} classes".format(*shape))

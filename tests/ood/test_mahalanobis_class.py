@@ -203,7 +203,7 @@ def test_class_of_a_single_row_takes_the_tied_covariance(library, relative, dtyp
 
 @pytest.mark.parametrize("shrinkage", [None, 0.5, "oas", "ledoit_wolf"])
 def test_class_of_equal_rows(library, shrinkage):
-    X, y, new = make_data(8)
+    X, y, _ = make_data(8)
     X, y = np.vstack([X, np.tile(X[:1] + 9, (6, 1))]), np.append(y, [11] * 6)
     detector = MahalanobisDetector("class", shrinkage=shrinkage)
     detector.fit(library.asarray(X), y)
@@ -223,7 +223,7 @@ def test_nothing_varies_within_any_class(library, value, shrinkage, relative):
     y = np.arange(6) % 2
     detector.fit(library.asarray(means[y]), y)
     inside = scores_of(detector, library, means)
-    outside = scores_of(detector, library, means + [[1.0, 1.0, 0.0]])
+    outside = scores_of(detector, library, means + np.array([1.0, 1.0, 0.0]))
     assert np.isfinite(inside).all()
     assert np.isfinite(outside).all()
     assert inside.min() > outside.max()
@@ -306,7 +306,7 @@ def test_fewer_rows_than_features(relative, shrinkage, rng):
     """With shrinkage every class has a density everywhere."""
     X, new = rng.normal(size=(24, 40)), 3 * rng.normal(size=(20, 40))
     y = np.arange(24) % 3
-    shares = {c: shrinkage for c in range(3)}
+    shares = dict.fromkeys(range(3), shrinkage)
     whole = shrinkage
     if shrinkage == "oas":
         shares = {c: sklearn_covariance.oas(X[y == c])[1] for c in range(3)}
