@@ -321,6 +321,25 @@ def test_bottom_of_a_steep_spectrum(library, covariance, dtype):
     assert_allclose(found, expected, rtol=1e-3)
 
 
+@RELATIVE
+@pytest.mark.parametrize("covariance", ["tied", "class"])
+def test_null_space_among_long_directions(covariance, relative):
+    """What rounding of large sums leaves of it is no variance at the bottom."""
+    rng = np.random.default_rng(12)
+    d, y = 8, np.arange(400) % 2
+    Q = np.linalg.qr(rng.normal(size=(d, d)))[0]
+    mix = np.r_[1e3, 1e3, 1e3, 1, 1e-1, 1e-2, 0, 0][:, None] * Q
+    X = rng.normal(size=(400, d)) @ mix
+    lit = X + Q[-1]
+    detector = MahalanobisDetector(
+        covariance, components="bottom", variance_share=1e-9, relative=relative
+    ).fit(X, y)
+    assert detector.n_components_ == 4
+    if covariance == "class":
+        assert_array_equal(detector.rank_, 2)
+    assert detector.score_samples(lit).max() < detector.score_samples(X).min()
+
+
 # -- threshold by the chi-squared law --------------------------------------------------
 
 
