@@ -5,9 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_collapse._linalg._rows import fourth_moment
-from sklearn_collapse._linalg._shrinkage import ledoit_wolf_intensity, oas_intensity
-from sklearn_collapse.utils._arrays import Rows
+from sklearn_collapse._linalg._rows import fourth_moments
+from sklearn_collapse._linalg._shrinkage import (
+    class_traces,
+    ledoit_wolf_intensity,
+    oas_intensity,
+)
+from sklearn_collapse.utils._arrays import Rows, to_numpy
 from sklearn_collapse.utils._labels import encode_known
 from sklearn_collapse.utils._sklearn_private import Interval, StrOptions
 
@@ -38,15 +42,49 @@ class ShrinkageMixin:
         trace, trace_square = moments._traces(which)
         if not trace:
             return 0.0
+        fourth = 0.0
+        if self.shrinkage == "ledoit_wolf":
+            fourth = float(self._fourth_of(which).sum()) / trace / trace
+        return self._of_traces(trace_square, fourth, n, d)
+
+    def _class_intensities(self):
+        """Share of the identity in the covariance of each class, (C,) of NumPy.
+
+        The moments have class scatters. A class without variance has the share 0.
+        """
+        moments = self._statistics
+        n_classes, d = moments.means_.shape
+        if self.shrinkage is None or isinstance(self.shrinkage, Real):
+            return np.full(n_classes, float(self.shrinkage or 0.0))
+        fourth = np.zeros(n_classes)
+        if self.shrinkage == "ledoit_wolf":
+            fourth = self._fourth_of("within")
+        counts = to_numpy(moments.counts_)
+        traces, squares = class_traces(moments.class_scatter_, moments.counts_)
+        return np.asarray(
+            [
+                self._of_traces(square, value / trace / trace, n, d) if trace else 0.0
+                for trace, square, value, n in zip(
+                    traces, squares, fourth, counts, strict=True
+                )
+            ]
+        )
+
+    def _of_traces(self, trace_square, fourth, n, d):
+        """Intensity of a covariance of trace 1."""
         if self.shrinkage == "oas":
             return oas_intensity(1.0, trace_square, n, d)
+        return ledoit_wolf_intensity(1.0, trace_square, fourth, n, d)
+
+    def _fourth_of(self, which):
+        """Fourth moments of the classes that ``fit`` has kept."""
         fourth = getattr(self, "_fourth", {}).get(which)
         if fourth is None:
             raise ValueError(
                 "shrinkage='ledoit_wolf' needs rows, which partial_fit and fit_moments "
                 "do not keep. Use fit(X, y), shrinkage='oas' or a number."
             )
-        return ledoit_wolf_intensity(1.0, trace_square, fourth / trace / trace, n, d)
+        return to_numpy(fourth)
 
     def _learn_fourth(self, X, y, weights, *, within=False, total=False):
         """Keep the fourth moments about the class means, the mean, or both."""
@@ -62,7 +100,7 @@ class ShrinkageMixin:
         if total:
             passes["total"] = (moments.mean_[None, :], one)
         self._fourth = {
-            which: fourth_moment(
+            which: fourth_moments(
                 rows, means, codes, weights, normalize=moments.normalize
             )
             for which, (means, codes) in passes.items()

@@ -243,8 +243,8 @@ def class_distances(rows, metric):
     return found
 
 
-def fourth_moment(rows, means, codes, weights, *, normalize=False):
-    """Sum over rows of w ||x - mean_c||^4, which Ledoit-Wolf shrinkage needs.
+def fourth_moments(rows, means, codes, weights, *, normalize=False):
+    """Sum over the rows of each class of w ||x - mean_c||^4, for Ledoit-Wolf shrinkage.
 
     Parameters
     ----------
@@ -257,9 +257,9 @@ def fourth_moment(rows, means, codes, weights, *, normalize=False):
 
     Returns
     -------
-    float
+    ndarray of shape (C,)
     """
-    xp = rows.xp
+    xp, host_codes = rows.xp, codes
     means, codes = rows.local(means), rows.local(codes)
 
     def squares(block, here):
@@ -269,7 +269,8 @@ def fourth_moment(rows, means, codes, weights, *, normalize=False):
         return (xp.vecdot(gap, gap) ** 2,)
 
     fourth = map_rows(rows, squares, 2 * means.shape[1], xp.float64)[0]
-    return float(xp.sum(fourth if weights is None else fourth * rows.local(weights)))
+    fourth = to_numpy(fourth if weights is None else fourth * rows.local(weights))
+    return np.bincount(host_codes, weights=fourth, minlength=means.shape[0])
 
 
 class _Rule(NamedTuple):

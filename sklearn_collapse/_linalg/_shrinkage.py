@@ -4,7 +4,12 @@
 ``ledoit_wolf`` on centred rows, computed from the traces of S and S^2.
 """
 
-from sklearn_collapse.utils._arrays import device_of
+import numpy as np
+
+from sklearn_collapse.utils._arrays import device_of, namespace, slices, to_numpy
+
+# Bytes of class scatters that are worked on together.
+STACK_BYTES = 2**26
 
 
 def shrunk(covariance, share, xp):
@@ -14,6 +19,32 @@ def shrunk(covariance, share, xp):
     d = covariance.shape[0]
     eye = xp.eye(d, dtype=covariance.dtype, device=device_of(covariance))
     return (1 - share) * covariance + share * xp.linalg.trace(covariance) / d * eye
+
+
+def class_traces(scatters, counts):
+    """Trace of the covariance of each class, and that of its square.
+
+    Parameters
+    ----------
+    scatters : array of shape (C, d, d)
+    counts : array of shape (C,)
+
+    Returns
+    -------
+    traces, squares : ndarray of shape (C,)
+        The second in units of the first squared; 0 where that is 0.
+    """
+    xp = namespace(scatters)
+    n_classes, d, _ = scatters.shape
+    found = []
+    for here in slices(n_classes, max(1, STACK_BYTES // (8 * d * d))):
+        stack = scatters[here, :, :]
+        trace = xp.sum(xp.linalg.diagonal(stack), axis=1)
+        unit = stack / xp.where(trace == 0, xp.ones_like(trace), trace)[:, None, None]
+        square = xp.sum(unit * unit, axis=(1, 2))
+        found.append((to_numpy(trace / counts[here]), to_numpy(square)))
+    traces, squares = zip(*found, strict=True)
+    return np.concatenate(traces), np.concatenate(squares)
 
 
 def oas_intensity(trace, trace_square, n, d):

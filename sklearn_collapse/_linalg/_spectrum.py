@@ -27,8 +27,8 @@ class Spectrum(NamedTuple):
     directions that do not count, which does not depend on the basis chosen for them.
     """
 
-    values: Array  # (d,)
-    vectors: Array  # (d, d), columns
+    values: Array  # (d,), or (k,) within a subspace
+    vectors: Array  # (d, d), or (d, k): columns
     rank: int
     floor: float
 
@@ -61,7 +61,7 @@ def noise_factor(n, d):
     return np.maximum(1.0, (1 + np.sqrt(d / n)) ** 2 / 12)
 
 
-def eigh_by_rank(matrix, noise, product_eps, rank_tol, xp):
+def eigh_by_rank(matrix, noise, product_eps, rank_tol, xp, *, basis=None):
     """Eigendecomposition of a symmetric matrix with its rank decided.
 
     Parameters
@@ -73,20 +73,30 @@ def eigh_by_rank(matrix, noise, product_eps, rank_tol, xp):
         Spacing of the dtype in which the matrix was accumulated.
     rank_tol : float or None
         Overrides the rank rule: keep eigenvalues above ``rank_tol`` times the largest.
+    basis : array of shape (d, k), default=None
+        Orthonormal columns: the matrix is restricted to their span, and has k
+        eigenvectors there.
 
     Returns
     -------
     Spectrum
     """
+    scale = None
+    if basis is not None:
+        # Sums over all columns were rounded, whatever is left of them.
+        scale = float(xp.linalg.trace(matrix))
+        matrix = xp.matmul(xp.matrix_transpose(basis), xp.matmul(matrix, basis))
     d = matrix.shape[0]
     values, vectors = eigh(matrix)
     values = xp.clip(xp.flip(values, axis=0), 0.0, None)
     vectors = xp.flip(vectors, axis=1)
+    if basis is not None:
+        vectors = xp.matmul(basis, vectors)
     largest = float(values[0])
     if rank_tol is not None:
         limits = xp.full_like(values, rank_tol * largest)
     else:
-        rounding = max(10.0, math.sqrt(d)) * product_eps * largest
+        rounding = max(10.0, math.sqrt(d)) * product_eps * (scale or largest)
         limits = xp.clip(noise(vectors**2), rounding, None)
     keep = values > limits
     rank = int(xp.sum(xp.astype(keep, xp.int64)))
@@ -113,6 +123,19 @@ def share_components(values, share, xp):
     # Rounding of the sums must not ask for one component more.
     short = reached < share * (1 - 1e-12) * reached[-1]
     return int(xp.sum(xp.astype(short, xp.int64))) + 1
+
+
+def trailing_components(values, share, xp):
+    """Fewest trailing values whose sum reaches a share of the sum of all.
+
+    Parameters
+    ----------
+    values : array of shape (r,)
+        Positive, descending.
+    share : float
+        In (0, 1].
+    """
+    return share_components(xp.flip(values), share, xp)
 
 
 def cuts_tie(values, k, eps, noise=0.0):

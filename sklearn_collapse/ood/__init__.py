@@ -7,6 +7,7 @@ from sklearn_collapse.ood._ensemble import DetectorEnsemble
 from sklearn_collapse.ood._fdbd import FDBDDetector
 from sklearn_collapse.ood._logits import LogitDetector
 from sklearn_collapse.ood._mahalanobis import MahalanobisDetector
+from sklearn_collapse.ood._mahalanobis_svdd import MahalanobisSVDD
 from sklearn_collapse.ood._nci import NCIDetector
 from sklearn_collapse.ood._neco import NECODetector
 from sklearn_collapse.ood._reconstruction import ReconstructionDetector
@@ -21,6 +22,7 @@ __all__ = [
     "FDBDDetector",
     "LogitDetector",
     "MahalanobisDetector",
+    "MahalanobisSVDD",
     "NCIDetector",
     "NECODetector",
     "ReconstructionDetector",

@@ -154,13 +154,18 @@ class Detector(OutlierMixin, RowsEstimator):
         X = namespace(X).take(X, as_like(kept, X), axis=0)
         return X, y[kept], None if weights is None else weights[kept]
 
+    @property
+    def _share_outside(self):
+        """Share of the calibration rows that are outliers."""
+        return self.contamination
+
     def _calibrate(self, X, weights):
         self._set_offset(self._score_rows(X), weights)
 
     def _set_offset(self, scores, weights):
         scores = to_numpy(scores).astype(float)
         offset, low, high = weighted_quantiles(
-            scores, [self.contamination, 0.25, 0.75], weights
+            scores, [self._share_outside, 0.25, 0.75], weights
         )
         self.offset_ = float(offset - _SLACK * (high - low))
 

@@ -1,53 +1,40 @@
 """Mahalanobis distance to the nearest class mean, and its refinements."""
 
 from numbers import Real
-from typing import NamedTuple
 
-import numpy as np
+from scipy.special import chdtri
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_collapse._linalg._rows import (
-    ClassMetric,
-    class_metric,
-    nearest_class,
+from sklearn_collapse._base import unchanged_on_error
+from sklearn_collapse.ood._mahalanobis_base import MahalanobisBase
+from sklearn_collapse.utils._sklearn_private import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    fit_context,
 )
-from sklearn_collapse._linalg._spectrum import floored_inverse
-from sklearn_collapse._shrinkage import SHRINKAGE, ShrinkageMixin
-from sklearn_collapse.ood._base import MomentsDetector
-from sklearn_collapse.utils._arrays import Rows, namespace
-from sklearn_collapse.utils._sklearn_private import Interval, StrOptions
-
-# Largest error of a whitened coordinate, in its standard deviations, that float32
-# products may cause; beyond it rows are worked on in float64.
-_COORDINATE_ERROR = 1e-3
 
 
-class _Factors(NamedTuple):
-    """What scoring needs, and the choices that were made on the way."""
-
-    within: ClassMetric
-    total: ClassMetric | None
-    shrinkage: float
-    floor: float
-    rank: int
-    condition: float  # of the floored covariances, the larger
-
-
-class MahalanobisDetector(ShrinkageMixin, MomentsDetector):
+class MahalanobisDetector(MahalanobisBase):
     """Squared Mahalanobis distance to the nearest class mean, negated.
 
-    The class means share one covariance, that of the rows about their class means.
-    Fast on any number of classes, exact on collapsed features, and fitted from plain
-    moments, so that it streams.
+    By default the class means share one covariance, that of the rows about their class
+    means: fast on any number of classes, exact on collapsed features, and fitted from
+    plain moments, so that it streams.
 
     Parameters
     ----------
-    covariance : {"tied"}, default="tied"
+    covariance : {"tied", "class"} or covariance estimator, default="tied"
         "tied": one covariance for all classes, pooled within classes (normaliser n).
+        "class": one for each class (normaliser n_c), and the score is a Gaussian
+        log-density. An unfitted covariance estimator of scikit-learn's kind is cloned
+        and fitted on the rows about their class means, by ``fit`` alone, and its
+        estimate takes the place of the tied covariance.
     relative : bool, default=False
         Relative Mahalanobis: the distance to the mean of all rows under the covariance
-        of all rows is taken off, which cancels directions in which nothing separates
-        the classes. With one class it has no effect.
+        of all rows (for an estimator that of a second clone) is taken off, which
+        cancels directions in which nothing separates the classes. With one class it
+        has no effect.
     normalize : bool, default=False
         Mahalanobis++: rows are divided by their Euclidean norm first.
     shrinkage : {None, "oas", "ledoit_wolf"} or float, default=None
@@ -58,6 +45,13 @@ class MahalanobisDetector(ShrinkageMixin, MomentsDetector):
         rule drops to its threshold; a positive number raises all eigenvalues to that
         share of the largest; 0 is the pseudo-inverse, which is blind to directions
         that never vary in training.
+    components : {"all", "top", "bottom"}, default="all"
+        Rows are projected onto principal directions of the covariance within classes
+        first. "top": the fewest leading directions that together hold at least
+        ``variance_share`` of the variance. "bottom": the fewest last ones that do,
+        and all directions that never vary in training.
+    variance_share : float, default=None
+        For "top" and "bottom", in (0, 1). None is 0.99 for "top", 0.01 for "bottom".
     contamination : float, default=0.05
         Share of the calibration rows that ``predict`` calls outliers, in (0, 0.5].
     outlier_label : str, int or float, default=None
@@ -73,15 +67,20 @@ class MahalanobisDetector(ShrinkageMixin, MomentsDetector):
         Threshold on the scores; absent after ``partial_fit`` and ``fit_moments``
         until ``calibrate``.
     means_ : array of shape (C, d)
-        Class means.
+        Class means; of a single class the location that an estimator has found.
     covariance_ : array of shape (d, d)
-        Covariance after shrinkage, before the floor.
+        Covariance after shrinkage, before the floor; (C, d, d) for "class".
+    covariance_estimator_ : estimator object
+        The fitted clone of ``covariance``, if that is an estimator.
     shrinkage_ : float
-        Share of the identity that was used.
+        Share of the identity that was used; for "class" an ndarray of shape (C,).
     floor_ : float
-        Absolute floor of the eigenvalues; 0 for the pseudo-inverse.
+        Absolute floor of the eigenvalues, 0 for the pseudo-inverse; for "class" an
+        ndarray of shape (C,).
     rank_ : int
-        Rank of the covariance by the rank rule.
+        Rank of the covariance by the rank rule; for "class" an ndarray of shape (C,).
+    n_components_ : int
+        Number of directions that are kept.
     classes_ : ndarray of shape (C,)
         Labels, if y was given.
     moments_ : ClassMoments
@@ -95,7 +94,9 @@ class MahalanobisDetector(ShrinkageMixin, MomentsDetector):
 
     See Also
     --------
-    sklearn.covariance.EllipticEnvelope : One class, robust, much slower.
+    MahalanobisSVDD : Distances that are not squared, and their radius.
+    sklearn.covariance.EllipticEnvelope : One class, robust; here this is
+        ``covariance=MinCovDet()`` without y.
     sklearn_collapse.metrics.ood_table : Compare detectors.
 
     Notes
@@ -103,7 +104,29 @@ class MahalanobisDetector(ShrinkageMixin, MomentsDetector):
     The score is -min_c (x - mu_c)^T Sigma_W^-1 (x - mu_c), in (-inf, 0]; with
     ``relative=True`` -(min_c d_c - d_0), d_0 from the mean and the covariance of all
     rows. Ranking by it does not change under invertible linear maps as long as no
-    floor acts and ``normalize`` is off.
+    floor acts, all components are kept, and ``normalize`` is off.
+
+    With ``covariance="class"`` the score is max_c log N(x; mu_c, Sigma_c), natural
+    logarithms, ::
+
+        log N = -((x - mu)^T Sigma^-1 (x - mu) + log det Sigma + r log 2 pi) / 2
+
+    r the number of directions that are kept, without priors of the classes, as in
+    [1]_; relative scores have log N of all rows as one class taken off. Rank, shrinkage
+    and floor are those of each class, and eigenvalues count in the determinant after
+    the floor. So a class with fewer rows than features has a density that is very high
+    on the span of its rows and vanishes elsewhere: use shrinkage. A class that does not
+    vary at all, such as one of a single row, has no covariance of its own and takes the
+    tied one. Scoring takes one product with a d x d matrix per class, n C d^2
+    operations instead of n d (C + d), and O(C d^2) memory; moments must have been
+    gathered with ``class_scatter=True``.
+
+    The directions of ``components`` are those of the tied covariance before shrinkage,
+    or of the estimate, for "class" and relative scores too. The direction at a cut is
+    in both halves if it holds part of both shares. [4]_ finds that directions of little
+    variance tell anomalies from normal rows; "top" is blind to units that were off in
+    training. Where eigenvalues on both sides of the cut are equal a warning says so,
+    and where nothing varies within classes all directions are kept.
 
     The null space counts: a row that lights a unit that was always off in training
     scores about -1 / floor, and its score keeps no digits of the rest. With
@@ -122,6 +145,9 @@ class MahalanobisDetector(ShrinkageMixin, MomentsDetector):
        Near-OOD Detection". arXiv 2106.09022.
     .. [3] Mueller, M., Hein, M. (2025). "Mahalanobis++: Improving OOD Detection via
        Feature Normalization". ICML.
+    .. [4] Rippel, O., Mertens, P., Koenig, E., Merhof, D. (2021). "Gaussian Anomaly
+       Detection by Modeling the Distribution of Normal Data in Pretrained Deep
+       Features". IEEE Trans. Instrumentation and Measurement 70.
 
     Examples
     --------
@@ -138,12 +164,11 @@ class MahalanobisDetector(ShrinkageMixin, MomentsDetector):
     """
 
     _parameter_constraints: dict = {
-        **MomentsDetector._parameter_constraints,
-        "covariance": [StrOptions({"tied"})],
+        **MahalanobisBase._parameter_constraints,
+        "covariance": [StrOptions({"tied", "class"}), HasMethods(["fit"])],
         "relative": ["boolean"],
-        "normalize": ["boolean"],
-        "shrinkage": SHRINKAGE,
-        "floor": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="both")],
+        "components": [StrOptions({"all", "top", "bottom"})],
+        "variance_share": [None, Interval(Real, 0, 1, closed="neither")],
     }
 
     def __init__(
@@ -154,6 +179,8 @@ class MahalanobisDetector(ShrinkageMixin, MomentsDetector):
         normalize=False,
         shrinkage=None,
         floor="auto",
+        components="all",
+        variance_share=None,
         contamination=0.05,
         outlier_label=None,
         device="auto",
@@ -163,80 +190,96 @@ class MahalanobisDetector(ShrinkageMixin, MomentsDetector):
         self.normalize = normalize
         self.shrinkage = shrinkage
         self.floor = floor
+        self.components = components
+        self.variance_share = variance_share
         self.contamination = contamination
         self.outlier_label = outlier_label
         self.device = device
 
-    @property
-    def covariance_(self):
-        """Covariance after shrinkage."""
-        check_is_fitted(self, "moments_")
-        return self.moments_._covariance("within", self._factors().shrinkage)
+    @fit_context(prefer_skip_nested_validation=True)
+    def calibrate(self, X=None, sample_weight=None, *, threshold="quantile"):
+        """Set the threshold ``offset_`` from rows or from the law of the distance.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), default=None
+            In-distribution features, best ones that were not fitted on: on training
+            rows of few more than d the threshold lies far too high. Not used for
+            "chi2".
+        sample_weight : array-like of shape (n,), default=None
+            Frequencies of the rows.
+        threshold : {"quantile", "chi2"}, default="quantile"
+            "quantile": that of the scores of X. "chi2": the squared distance that the
+            chi-squared law exceeds with probability ``contamination``.
+
+        Returns
+        -------
+        self : object
+            The detector, with ``offset_`` the ``contamination`` quantile of the
+            scores (averaged inverted CDF), lowered by 1e-6 of their interquartile
+            range, or -chi2.isf(contamination, r).
+
+        Notes
+        -----
+        "chi2" needs no rows, and so serves after ``partial_fit`` and ``fit_moments``.
+        It is defined for one covariance of all classes, ``relative=False`` and
+        ``normalize=False``. r is the number of directions that are kept and vary in
+        training. It assumes that rows are Gaussian about their class mean, and that
+        there were many more of them than features: the squared distance to their own
+        mean then follows the law, and that to the nearest is no larger, so that at
+        most a share ``contamination`` is flagged. Shrinkage and a positive floor make
+        distances smaller still. Features of networks have heavier tails: on the test
+        rows of the bundled ones 0.17 are flagged for a ``contamination`` of 0.05.
+        """
+        if threshold == "chi2":
+            check_is_fitted(self, "moments_")
+            with unchanged_on_error(self):
+                self.offset_ = self._chi2_offset()
+            return self
+        if threshold != "quantile":
+            raise ValueError(
+                f"threshold must be 'quantile' or 'chi2', got {threshold!r}."
+            )
+        if X is None:
+            check_is_fitted(self, "moments_")
+            raise ValueError(
+                "threshold='quantile' needs rows: pass in-distribution rows as X, or "
+                "threshold='chi2'."
+            )
+        return super().calibrate(X, sample_weight)
 
     @property
-    def shrinkage_(self):
-        """Share of the identity."""
+    def n_components_(self):
+        """Number of directions that are kept."""
         check_is_fitted(self, "moments_")
-        return self._factors().shrinkage
+        kept = self._factors().kept
+        return kept.stop - kept.start
 
-    @property
-    def floor_(self):
-        """Absolute floor of the eigenvalues."""
-        check_is_fitted(self, "moments_")
-        return self._factors().floor
-
-    @property
-    def rank_(self):
-        """Rank of the covariance."""
-        check_is_fitted(self, "moments_")
-        return self._factors().rank
-
-    def _moments_options(self):
-        return {"normalize": self.normalize}
+    def _chi2_offset(self):
+        """Score that Gaussian rows exceed but for a share of them."""
+        for name, meant in (
+            ("covariance", self._by_class),
+            ("relative", self.relative),
+            ("normalize", self.normalize),
+        ):
+            if meant:
+                raise ValueError(
+                    f"threshold='chi2' is not defined with {name}="
+                    f"{getattr(self, name)!r}, whose scores follow another law: it "
+                    f"needs squared distances under one covariance of all classes. "
+                    f"Calibrate on rows instead."
+                )
+        kept, plain = self._factors().kept, self._source("within", 0.0).spectrum()
+        free = min(kept.stop, plain.rank) - kept.start
+        if free <= 0:
+            raise ValueError(
+                "threshold='chi2' needs directions in which the features vary within "
+                "classes, and that are kept; there are none. Calibrate on rows instead."
+            )
+        return -float(chdtri(free, self.contamination))
 
     def _score_rows(self, X):
-        factors = self._factors()
-        d = X.shape[1]
-        rows = Rows(X, self.device, work=float(X.shape[0]) * d * d)
-        eps = float(np.finfo(np.float32).eps)
-        wide = eps * factors.condition**0.5 > _COORDINATE_ERROR
-        options = {"normalize": self.moments_.normalize, "wide": wide}
-        score = -nearest_class(rows, factors.within, **options)[1]
-        if factors.total is not None:
-            score = score + nearest_class(rows, factors.total, **options)[1]
-        return rows.home(score)
-
-    def _factors(self):
-        key = ("mahalanobis", self.relative, self.shrinkage, self.floor)
-        return self.moments_._cached(key, self._factorise)
-
-    def _factorise(self):
-        moments = self.moments_
-        xp = namespace(moments.means_)
-        mean = moments.mean_
-        shrinkage = self._intensity("within")
-        spectrum = moments._spectrum("within", shrinkage)
-        level = moments._zero_level(spectrum)
-        root, floor, condition = _root(spectrum, self.floor, level, xp)
-        within = class_metric(moments.means_, mean, root, xp)
-        total = None
-        if self.relative and len(moments.classes_) > 1:
-            whole = moments._spectrum("total", self._intensity("total"))
-            level = 2 * floor
-            if spectrum.rank:
-                level = floor * whole.largest / spectrum.largest
-            root, _, other = _root(whole, self.floor, level, xp)
-            total = class_metric(mean[None, :], mean, root, xp)
-            condition = max(condition, other)
-        return _Factors(within, total, shrinkage, floor, spectrum.rank, condition)
-
-    def _learn_from_rows(self, X, y, weights):
-        self._learn_fourth(X, y, weights, within=True, total=self.relative)
-        super()._learn_from_rows(X, y, weights)
-
-
-def _root(spectrum, floor, level, xp):
-    """Root of the floored inverse, the floor, and the condition it leaves."""
-    inverse, floor = floored_inverse(spectrum, floor, level=level, xp=xp)
-    condition = float(xp.max(spectrum.values) * xp.max(inverse))
-    return spectrum.vectors * xp.sqrt(inverse), floor, condition
+        found, background, home = self._measure(X)
+        if self._by_class:
+            return home(found if background is None else found - background)
+        return home(-found if background is None else background - found)

@@ -10,6 +10,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import config_context
 from sklearn.base import clone, is_outlier_detector
+from sklearn.covariance import OAS
 from sklearn.exceptions import DataConversionWarning, NotFittedError
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict
@@ -24,6 +25,7 @@ from sklearn_collapse.ood import (
     FDBDDetector,
     LogitDetector,
     MahalanobisDetector,
+    MahalanobisSVDD,
     NCIDetector,
     NECODetector,
     ReconstructionDetector,
@@ -43,6 +45,12 @@ DETECTORS = {
     "oas": MahalanobisDetector(shrinkage="oas"),
     "ledoit_wolf": MahalanobisDetector(shrinkage="ledoit_wolf"),
     "relative++": MahalanobisDetector(relative=True, normalize=True, shrinkage=0.2),
+    "class": MahalanobisDetector("class", shrinkage=0.1),
+    "class relative": MahalanobisDetector("class", relative=True),
+    "estimator": MahalanobisDetector(OAS(), relative=True),
+    "bottom": MahalanobisDetector(components="bottom", variance_share=0.5),
+    "top": MahalanobisDetector("class", components="top", variance_share=0.7),
+    "svdd": MahalanobisSVDD(),
     "neco": NECODetector(2),
     "neco raw": NECODetector(0.6, scale=False, center=False, denominator="raw"),
     "neco lda": NECODetector(2, head="lda"),
@@ -77,7 +85,7 @@ NEEDS_LABELS = [name for name in DETECTORS if name.endswith("lda")]
 SUBSPACES = [name for name in DETECTORS if name.startswith("subspaces")]
 USES_LABELS = [
     *(*MAHALANOBIS, *NEEDS_LABELS, *SUBSPACES),
-    *("vim discriminant", "nci", "fdbd"),
+    *("vim discriminant", "nci", "fdbd", "svdd"),
 ]
 NEEDS_FITTED = ("score_samples", "decision_function", "predict", "calibrate")
 KINDS = tuple(dict.fromkeys(type(detector) for detector in DETECTORS.values()))
@@ -110,7 +118,10 @@ def data(rng):
 
 
 def detector_of(name, **options):
-    return clone(DETECTORS[name]).set_params(**options)
+    detector = clone(DETECTORS[name])
+    if "contamination" in options and "quantile" in detector.get_params():
+        options["quantile"] = 1 - options.pop("contamination")
+    return detector.set_params(**options)
 
 
 def quantile_offset(scores, contamination, weights=None):
@@ -630,7 +641,9 @@ def test_failing_partial_fit_can_go_on(data):
 @pytest.mark.parametrize(
     "params",
     [
-        *({"covariance": value} for value in ("class", None, 1)),
+        *({"covariance": value} for value in ("pooled", None, 1)),
+        *({"components": value} for value in ("last", None, 1)),
+        *({"variance_share": value} for value in (0, 1, 1.5, "all", np.nan)),
         *({"relative": value} for value in ("yes", 2, None)),
         *({"normalize": value} for value in ("l2", 2.0, None)),
         *({"shrinkage": value} for value in (-0.1, 1.1, "lw", np.nan)),
@@ -958,14 +971,14 @@ def test_pickle_and_copy(library, name, data):
     expected = library.to_numpy(detector.decision_function(rows))
     for twin in (pickle.loads(pickle.dumps(detector)), copy.deepcopy(detector)):
         assert_array_equal(library.to_numpy(twin.decision_function(rows)), expected)
-        assert repr(twin) == repr(detector)
+        assert repr(twin.get_params()) == repr(detector.get_params())
 
 
 def test_clone():
     for detector in DETECTORS.values():
         twin = clone(detector)
-        assert repr(twin) == repr(detector)
         assert vars(twin).keys() == twin.get_params(deep=False).keys()
+        assert repr(twin.get_params()) == repr(detector.get_params())
 
 
 @kinds
