@@ -27,7 +27,12 @@ from sklearn_collapse.etf import (
     GrassmannClassifier,
 )
 from sklearn_collapse.metrics import CollapseWarning
-from sklearn_collapse.ood import LogitDetector, MahalanobisDetector, NECODetector
+from sklearn_collapse.ood import (
+    ActivationShaper,
+    LogitDetector,
+    MahalanobisDetector,
+    NECODetector,
+)
 from sklearn_collapse.utils import all_estimators
 from sklearn_collapse.utils import estimator_checks as ours
 from sklearn_collapse.whitening import (
@@ -88,6 +93,17 @@ INSTANCES = [
     LogitDetector(),
     LogitDetector("msp", temperature=2.5),
     LogitDetector("max_logit", contamination=0.2),
+    LogitDetector("entropy", temperature=5.0),
+    LogitDetector("gen", gamma=0.5, n_top=2),
+    LogitDetector("klm"),
+    LogitDetector("margin"),
+    ActivationShaper(),
+    ActivationShaper("ash_p"),
+    ActivationShaper("ash_b", percentile=65),
+    ActivationShaper("ash_s", percentile=50),
+    ActivationShaper("scale", percentile=85),
+    ActivationShaper("vra", percentile=95, lower_percentile=20),
+    ActivationShaper("optimal", head="lda"),
     SpectralWhitener(),
     SpectralWhitener(n_components=0.99),
     SpectralWhitener("pca", ddof=1),

@@ -108,7 +108,8 @@ def _softmax(logits, temperature, xp):
     shifted = (logits - largest) / _at_least_normal(temperature, logits, xp)
     shifted = xp.maximum(shifted, _lowest(logits, xp))
     grown, is_largest = xp.exp(shifted), _is_largest(logits, xp)
-    rest = xp.sum(xp.where(is_largest, xp.zeros_like(grown), grown), axis=1)
+    # Nan where the largest is infinite: the others alone would not tell.
+    rest = xp.sum(xp.where(is_largest, largest - largest, grown), axis=1)
     return _Softmax(shifted, grown, rest, is_largest)
 
 

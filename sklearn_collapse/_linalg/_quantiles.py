@@ -85,9 +85,10 @@ def entry_quantiles(rows, shares, weights, extent):
     values = _of_ranks(rows, ranks, weights, extent)
     found = []
     for place in places:
-        low, part = place // 1, place % 1
-        above = values[min(low + 1, last)]
-        found.append(values[min(low, last)] * (1 - part) + above * part)
+        low, high = (values[min(k, last)] for k in (place // 1, place // 1 + 1))
+        part = place % 1
+        # Rounding must not move a value that many entries have.
+        found.append(low if low == high else low * (1 - part) + high * part)
     return found
 
 

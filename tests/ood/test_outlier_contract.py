@@ -33,6 +33,10 @@ DETECTORS = {
     "energy": LogitDetector(temperature=0.5),
     "msp": LogitDetector("msp"),
     "max_logit lda": LogitDetector("max_logit", head="lda"),
+    "entropy": LogitDetector("entropy", temperature=2.0),
+    "gen": LogitDetector("gen", gamma=0.5, n_top=3),
+    "klm": LogitDetector("klm"),
+    "margin lda": LogitDetector("margin", head="lda"),
 }
 STREAMING = [
     name
