@@ -1,6 +1,7 @@
 """Tests of the transformer that shapes activations."""
 
 import pickle
+import tracemalloc
 
 import numpy as np
 import oracles
@@ -276,23 +277,23 @@ def test_fractional_weights_are_scaled_frequencies(library, rng):
     assert abs(near[0] - near[1]) <= 2
 
 
-def test_no_copy_of_the_rows(tmp_path, rng):
-    """Quantiles of a file, in blocks."""
-    import tracemalloc
-
+@pytest.mark.parametrize("method", ["react", "vra"])
+def test_no_copy_of_the_rows(method, tmp_path, rng, monkeypatch):
+    """Quantiles of a file take less memory than the file, weights or not."""
+    monkeypatch.setattr(_arrays, "_BLOCK_BYTES", 2**18)
+    monkeypatch.setattr(_quantiles, "_SORTED", 2**12)
     path = tmp_path / "rows.npy"
     np.save(path, rng.normal(size=(20000, 100)).astype("float32"))
     rows = np.load(path, mmap_mode="r")
-    ActivationShaper().fit(np.ones((3, 2)))  # imports are not what is measured
-    tracemalloc.start()
-    shaper = ActivationShaper().fit(rows)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert shaper.upper_ == pytest.approx(np.percentile(np.asarray(rows, float), 90))
-    # Rows in float64 are 16 MB; a few blocks of them and one bin are not.
-    small = ActivationShaper(device="cpu").fit(rows[:100])
-    assert small.upper_ != shaper.upper_
-    assert peak < 20000 * 100 * 8 * 4
+    for weights in (None, np.ones(len(rows))):
+        ActivationShaper(method).fit(rows[:9])  # imports are not what is measured
+        tracemalloc.start()
+        shaper = ActivationShaper(method).fit(rows, None, weights)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        expected = np.percentile(rows.astype(float), 90)
+        assert shaper.upper_ == pytest.approx(expected, rel=1e-12)
+        assert peak < rows.nbytes / 2
 
 
 def test_thresholds(library, data):
