@@ -312,6 +312,15 @@ def test_thresholds(library, data):
     assert_array_equal(library.to_numpy(whole.transform(new)), X)
 
 
+def test_activations_at_the_thresholds_stay(library):
+    """Both bounds belong to what VRA keeps."""
+    X = np.arange(11.0)[:, None] + 1
+    vra = ActivationShaper("vra", percentile=80, lower_percentile=30)
+    found = library.to_numpy(vra.fit_transform(library.asarray(X)))[:, 0]
+    assert (vra.lower_, vra.upper_) == (4, 9)
+    assert_array_equal(found, [0, 0, 0, 4, 5, 6, 7, 8, 9, 9, 9])
+
+
 @methods
 def test_weights_are_frequencies(library, method, data):
     X, _, new = data

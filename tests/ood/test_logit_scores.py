@@ -179,6 +179,14 @@ def test_klm(library, dtype, temperature, weighted, logits):
     assert_allclose(found, expected, rtol=10 * np.finfo(dtype).eps, atol=1e-14)
 
 
+def test_klm_is_never_above_zero(library, rng):
+    """Rows that are a mean themselves: two sums agree but for rounding."""
+    X = np.repeat(rng.normal(size=(6, 6)) + 3 * np.eye(6), 2, axis=0)
+    found = scores(library, "klm", X, np.repeat(X, 20, axis=0))
+    assert_allclose(found, 0, atol=1e-14)
+    assert found.max() <= 0
+
+
 def test_klm_leaves_out_classes_that_no_row_is_predicted_as(library, logits):
     """Whatever the labels say."""
     X, new = logits
