@@ -196,7 +196,7 @@ def _bin_of(values, part, xp):
     # Halves where the difference overflows.
     unit = 0.5 if math.isinf(high - low) else 1.0
     share = (values * unit - low * unit) / (high * unit - low * unit)
-    return xp.astype(xp.clip(share * _BINS, None, _BINS - 1), xp.int64)
+    return xp.astype(xp.clip(share * _BINS, None, _BINS - 1.0), xp.int64)
 
 
 def _local(rows, weights, here):

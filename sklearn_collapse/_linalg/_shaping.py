@@ -108,7 +108,9 @@ def _bins(block, edges, xp) -> Array:
     flat = xp.reshape(_double(block, xp), (-1,))
     n_bins = edges.shape[0] - 1
     share = (flat - edges[0]) / (edges[-1] - edges[0])
-    guess = xp.astype(xp.floor(xp.clip(share * n_bins, -1, n_bins)), xp.int64) + 1
+    guess = (
+        xp.astype(xp.floor(xp.clip(share * n_bins, -1.0, float(n_bins))), xp.int64) + 1
+    )
     far = xp.full_like(edges[:1], float("inf"))
     bounds = xp.concat([-far, edges, far])  # of bin k: from bounds[k] to bounds[k + 1]
     guess = guess + xp.astype(flat >= xp.take(bounds, guess + 1), xp.int64)

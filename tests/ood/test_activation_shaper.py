@@ -408,7 +408,6 @@ def test_binary_head_and_classes_that_data_lack(data):
         *(({"lower_percentile": p}, None, "'lower_perc") for p in (-1, 101, "60")),
         *(({"head": h}, None, "'head'") for h in ("qda", 1)),
         ({"device": None}, None, "'device'"),
-        ({"device": "nowhere"}, None, "device='nowhere' cannot be used"),
     ],
     ids=str,
 )
@@ -583,6 +582,16 @@ def test_elsewhere(method, data, monkeypatch):
     assert_allclose(found, expected, rtol=1e-10)
     for value in vars(shaper).values():
         assert not isinstance(value, torch.Tensor)
+
+
+def test_device(data):
+    torch = pytest.importorskip("torch")
+    X, _, _ = data
+    assert ActivationShaper(device="cpu").fit(X).device_ == "cpu"
+    with pytest.raises(ValueError, match="device='nowhere' cannot be used"):
+        ActivationShaper(device="nowhere").fit(X)
+    with pytest.raises(ValueError, match="X lives on device 'cpu'"):
+        ActivationShaper(device="cuda:0").fit(torch.asarray(X))
 
 
 @methods
