@@ -29,6 +29,7 @@ from sklearn_collapse.etf import (
 )
 from sklearn_collapse.metrics import CollapseWarning
 from sklearn_collapse.ood import (
+    ActivationShaper,
     ClassSubspaceDetector,
     ComedianCovariance,
     ConformalDetector,
@@ -137,6 +138,17 @@ INSTANCES = [
     DetectorEnsemble(
         [("a", MahalanobisDetector()), ("b", LogitDetector())], combine="max"
     ),
+    LogitDetector("entropy", temperature=5.0),
+    LogitDetector("gen", gamma=0.5, n_top=2),
+    LogitDetector("klm"),
+    LogitDetector("margin"),
+    ActivationShaper(),
+    ActivationShaper("ash_p"),
+    ActivationShaper("ash_b", percentile=65),
+    ActivationShaper("ash_s", percentile=50),
+    ActivationShaper("scale", percentile=85),
+    ActivationShaper("vra", percentile=95, lower_percentile=20),
+    ActivationShaper("optimal", head="lda"),
     SpectralWhitener(),
     SpectralWhitener(n_components=0.99),
     SpectralWhitener("pca", ddof=1),

@@ -1,5 +1,6 @@
 """Out-of-distribution detectors on features."""
 
+from sklearn_collapse.ood._activation_shaper import ActivationShaper
 from sklearn_collapse.ood._class_subspace import ClassSubspaceDetector
 from sklearn_collapse.ood._comedian import ComedianCovariance
 from sklearn_collapse.ood._conformal import ConformalDetector
@@ -15,6 +16,7 @@ from sklearn_collapse.ood._residual import ResidualDetector
 from sklearn_collapse.ood._vim import ViMDetector
 
 __all__ = [
+    "ActivationShaper",
     "ClassSubspaceDetector",
     "ComedianCovariance",
     "ConformalDetector",

@@ -120,6 +120,17 @@ class _Head(NamedTuple):
     centre: Array | None  # (d,)
 
 
+def head_for_rows(head, X, y, weights, device):
+    """Make a fitted head ready for rows; None stays None."""
+    if head is None:
+        return None
+    if not isinstance(head, str):
+        return _Head(resolve_classifier(head, X), None)
+    moments = ClassMoments.from_arrays(X, y, weights, device=device)
+    resolved = resolve_head(head, ClassGeometry(moments))
+    return _Head(resolved.about(moments.mean_), moments.mean_)
+
+
 class HeadRowsDetector(RowsDetector):
     """Such a detector with the parameter ``head``.
 
@@ -142,13 +153,7 @@ class HeadRowsDetector(RowsDetector):
         self._head = self._resolve(X, y, weights)
 
     def _resolve(self, X, y, weights):
-        if self.head_ is None:
-            return None
-        if not isinstance(self.head_, str):
-            return _Head(resolve_classifier(self.head_, X), None)
-        moments = ClassMoments.from_arrays(X, y, weights, device=self.device)
-        head = resolve_head(self.head_, ClassGeometry(moments))
-        return _Head(head.about(moments.mean_), moments.mean_)
+        return head_for_rows(self.head_, X, y, weights, self.device)
 
     @property
     def _ignores_scale(self):

@@ -300,6 +300,61 @@ def _smallest_of_numpy(values, k):
     return np.take_along_axis(few, order, 1), np.take_along_axis(near, order, 1)
 
 
+def arange_like(n, like, xp):
+    """Return 0, 1, …, n - 1 as int64 where another array lives."""
+    return xp.arange(n, dtype=xp.int64, device=device_of(like))
+
+
+def kth_largest(values, k, xp):
+    """The k-th largest entry of each row, as a column.
+
+    Parameters
+    ----------
+    values : array of shape (n, m)
+    k : int
+        From 1 to m.
+
+    Returns
+    -------
+    array of shape (n, 1)
+    """
+    from_below = values.shape[1] - k
+    if is_numpy(xp):
+        part = np.partition(values, from_below, axis=1)
+        return part[:, from_below : from_below + 1]
+    if array_api_compat.is_torch_namespace(xp):
+        return xp.kthvalue(values, from_below + 1, dim=1, keepdim=True)[0]
+    return xp.sort(values, axis=1)[:, from_below : from_below + 1]
+
+
+def bin_sums(index, n_bins, weights, xp):
+    """Sum the weights of entries bin by bin.
+
+    Parameters
+    ----------
+    index : array of int of shape (m,)
+        Bins of the entries, from 0 to n_bins - 1.
+    n_bins : int
+    weights : array of shape (m,), float64, or None
+        None counts the entries.
+
+    Returns
+    -------
+    array of shape (n_bins,), float64
+    """
+    if is_numpy(xp) or array_api_compat.is_torch_namespace(xp):
+        counts = xp.bincount(index, weights=weights, minlength=n_bins)
+        return xp.astype(counts, xp.float64, copy=False)
+    order = xp.argsort(index)
+    edges = arange_like(n_bins + 1, index, xp)
+    stops = xp.searchsorted(xp.take(index, order), edges)
+    if weights is None:
+        return xp.astype(stops[1:] - stops[:-1], xp.float64)
+    zero = xp.zeros((1,), dtype=xp.float64, device=device_of(index))
+    reached = xp.concat([zero, xp.cumulative_sum(xp.take(weights, order))])
+    return xp.take(reached, stops[1:]) - xp.take(reached, stops[:-1])
+
+
 def take_in_rows(values, positions, xp):
     """Entries of each row at positions of its own."""
     n, m = values.shape

@@ -116,6 +116,7 @@ def rows_for(estimator, **options):
     y : ndarray of shape (n,) or (n, 2)
     """
     X, y = labelled_rows(**options)
+    X = _allowed(estimator, X)
     if not _takes_targets(estimator):
         return X, y
     noise = np.random.default_rng(5).normal(size=(len(X), 2))
@@ -343,6 +344,7 @@ def check_degenerate_features(estimator):
             if hasattr(estimator, "transform") or hasattr(estimator, "predict"):
                 _expect(ValueError, "n_features=", clone(estimator).fit, rows, labels)
             continue
+        rows = _allowed(estimator, rows)
         fitted = clone(estimator).fit(rows, labels)
         for name, values in _results(fitted, rows).items():
             # Of too few rows a conformal threshold is -inf, and a warning says so.
@@ -399,6 +401,11 @@ def check_parameters(estimator):
     for name in estimator.get_params(deep=False):
         broken = clone(estimator).set_params(**{name: Nonsense()})
         _expect(ValueError, name, broken.fit, X, y)
+
+
+def _allowed(estimator, X):
+    """Rows without their signs, where only such may be passed."""
+    return np.abs(X) if get_tags(estimator).input_tags.positive_only else X
 
 
 def _takes_targets(estimator):

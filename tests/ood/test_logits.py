@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import oracles
+import oracles_logits
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
@@ -24,9 +25,18 @@ from sklearn_collapse.utils import _arrays, estimator_checks, move_estimator
 C, D = 4, 6
 COEF = np.random.default_rng(9).normal(size=(C, D))
 INTERCEPT = np.array([0.5, -1.0, 2.0, 0.0])
-METHODS = ("msp", "max_logit", "energy")
+# The tests of "klm", which learns from rows, are in test_logit_scores.
+CLASSIC = ("msp", "max_logit", "energy")
+METHODS = (*CLASSIC, "entropy", "gen", "margin")
+NO_TEMPERATURE = ("max_logit", "margin")
+BY_DECIMALS = {
+    "entropy": oracles_logits.negative_entropy,
+    "gen": oracles_logits.generalized,
+    "margin": oracles_logits.margin,
+}
 
 methods = pytest.mark.parametrize("method", METHODS)
+classic = pytest.mark.parametrize("method", CLASSIC)
 
 
 @pytest.fixture
@@ -38,7 +48,9 @@ def data(rng):
 
 
 def oracle(method, logits, temperature=1.0):
-    """Row by row, in Python's floats, as the definitions say."""
+    """Row by row, in Python's numbers, as the definitions say."""
+    if method in BY_DECIMALS:
+        return oracles_logits.by_rows(BY_DECIMALS[method], logits, temperature)
     scores = []
     for row in np.asarray(logits, dtype=float).tolist():
         top = max(row)
@@ -61,7 +73,7 @@ def scores_of(library, detector, X, y, new, dtype=None):
 
 
 def test_methods():
-    assert tuple(sorted(SCORES)) == tuple(sorted(METHODS))
+    assert {*SCORES, "gen"} == set(METHODS)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -76,7 +88,7 @@ def test_logits_as_they_are(library, method, temperature, dtype, data):
     assert_allclose(scores, oracle(method, new, temperature), rtol=rtol)
     # ODIN's temperature: it changes probabilities and energies, and no logit.
     plain = oracle(method, new)
-    same = temperature == 1 or method == "max_logit"
+    same = temperature == 1 or method in NO_TEMPERATURE
     assert (np.abs(scores - plain).max() < 1e-5 * np.abs(plain).max()) == same
 
 
@@ -90,10 +102,12 @@ def test_large_and_small_logits(library, method, dtype, size, data):
     scores = scores_of(library, detector, X, None, new)
     assert np.isfinite(scores).all()
     rtol = {"float64": 1e-12, "float32": 1e-5}[dtype]
-    assert_allclose(scores, oracle(method, new), rtol=rtol)
+    # The entropy of rows that are too sure for a float is 0.
+    atol = 10 * np.finfo(dtype).tiny
+    assert_allclose(scores, oracle(method, new), rtol=rtol, atol=atol)
     shifted = scores_of(library, clone(detector), X, None, new - size)
     expected = oracle(method, new - np.asarray(size, dtype))
-    assert_allclose(shifted, expected, rtol=10 * rtol)
+    assert_allclose(shifted, expected, rtol=10 * rtol, atol=atol)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -240,6 +254,8 @@ def test_certain_classifier_is_finite(data):
         ({"head": LogisticRegression(C=-1)}, np.arange(80) % 4, "'C' parameter"),
         *(({"temperature": t}, None, "'temperature'") for t in (0, -1, np.nan, np.inf)),
         *(({"method": m}, None, "'method'") for m in ("odin", None, 1)),
+        *(({"gamma": g}, None, "'gamma'") for g in (0, -0.1, 1.5, np.nan, None)),
+        *(({"n_top": m}, None, "'n_top'") for m in (0, -1, 2.5, None)),
         *(({"head": h}, None, "'head'") for h in ("qda", 1)),
     ],
     ids=str,
@@ -270,8 +286,9 @@ def test_a_regressor_is_no_head(data):
 
 def test_logits_of_one_class(library):
     X = library.asarray(np.arange(9.0)[:, None])
-    with pytest.raises(ValueError, match="probability is always 1"):
-        LogitDetector("msp").fit(X)
+    for method in ("msp", "entropy", "gen", "klm", "margin"):
+        with pytest.raises(ValueError, match="probability is always 1"):
+            LogitDetector(method).fit(X)
     for method in ("energy", "max_logit"):
         scores = LogitDetector(method).fit(X).score_samples(X)
         assert_allclose(library.to_numpy(scores), np.arange(9.0))
@@ -300,7 +317,7 @@ def test_scores_that_overflow_are_no_fault_of_the_rows(library, dtype, data):
         LogitDetector(temperature=temperature).fit(X)
 
 
-@methods
+@classic
 def test_threshold_of_scores_near_overflow(method):
     X = np.array([[1.0, 0.5], [0.9, -0.9], [0.8, 0.1], [0.95, 0.3]]) * 1.7e308
     detector = LogitDetector(method, contamination=0.25).fit(X)
@@ -368,7 +385,7 @@ def test_bundled_features():
     def logits(rows):
         return rows.astype(float) @ bunch.coef.T.astype(float) + bunch.intercept
 
-    for method in METHODS:
+    for method in CLASSIC:
         detector = LogitDetector(method, head=bunch.head).fit(bunch.data)
         inside = detector.score_samples(bunch.X_test)
         assert_allclose(inside, oracle(method, logits(bunch.X_test)), rtol=1e-4)
@@ -389,6 +406,8 @@ def test_bundled_features():
         LogitDetector(head="lda"),
         LogitDetector("msp", head=LogisticRegression(), temperature=3.0),
         LogitDetector("max_logit", head=GaussianNB()),
+        LogitDetector("klm", head="lda", temperature=10.0),
+        LogitDetector("margin", head="lda"),
     ],
     ids=repr,
 )
@@ -405,6 +424,8 @@ def test_our_checks_with_heads_that_need_labels(detector):
         LogitDetector("msp", head="lda"),
         LogitDetector(head=LinearHead(COEF, INTERCEPT)),
         LogitDetector(head=LogisticRegression()),
+        LogitDetector("klm"),
+        LogitDetector("klm", head=LinearHead(COEF, INTERCEPT)),
         NECODetector(2),
         NECODetector(2, head="lda"),
         NECODetector(2, head=GaussianNB()),

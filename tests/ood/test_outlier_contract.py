@@ -72,6 +72,10 @@ DETECTORS = {
     "fdbd head": FDBDDetector(HEAD),
     "ensemble z": DetectorEnsemble(combine="z"),
     "ensemble max": DetectorEnsemble(combine="max"),
+    "entropy": LogitDetector("entropy", temperature=2.0),
+    "gen": LogitDetector("gen", gamma=0.5, n_top=3),
+    "klm": LogitDetector("klm"),
+    "margin lda": LogitDetector("margin", head="lda"),
 }
 # Their scores have a constant that `calibrate` sets.
 CALIBRATED = ("vim head", "vim discriminant")

@@ -15,6 +15,7 @@ from sklearn_collapse.utils._arrays import (
     Rows,
     add_gram,
     as_like,
+    bin_sums,
     block_rows,
     check_device,
     detach,
@@ -27,6 +28,7 @@ from sklearn_collapse.utils._arrays import (
     is_foreign,
     is_memmap,
     is_numpy,
+    kth_largest,
     mirror,
     namespace,
     place_of,
@@ -414,3 +416,37 @@ def test_a_device_that_is_there():
     target = gpu_for("meta", 1.0)
     assert isinstance(target, torch.Tensor)
     assert str(device_of(target)) == "meta"
+
+
+# -- ranks and bins --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_kth_largest(library, dtype, rng):
+    values = rng.integers(0, 9, size=(40, 13)).astype(dtype)
+    rows = library.asarray(values)
+    for k in (1, 2, 6, 13):
+        found = kth_largest(rows, k, namespace(rows))
+        assert found.shape == (40, 1)
+        expected = [sorted(row, reverse=True)[k - 1] for row in values.tolist()]
+        assert_array_equal(library.to_numpy(found)[:, 0], expected)
+    assert_array_equal(library.to_numpy(rows), values)
+
+
+def test_bin_sums(library, rng):
+    """Bins without entries, the first and the last among them, are 0."""
+    index, weights = rng.integers(2, 7, size=200), rng.normal(size=200)
+    places = library.asarray(index)
+    for w in (None, weights):
+        given = None if w is None else library.asarray(w)
+        found = bin_sums(places, 11, given, namespace(places))
+        assert library.owns(found)
+        expected = [
+            sum(1.0 if w is None else w[i] for i in range(200) if index[i] == b)
+            for b in range(11)
+        ]
+        found = library.to_numpy(found)
+        assert found.dtype == np.float64
+        assert_allclose(found, expected, atol=1e-12)
+    empty = bin_sums(places[:0], 3, None, namespace(places))
+    assert_array_equal(library.to_numpy(empty), np.zeros(3))
