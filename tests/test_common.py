@@ -27,7 +27,15 @@ from sklearn_collapse.etf import (
     GrassmannClassifier,
 )
 from sklearn_collapse.metrics import CollapseWarning
-from sklearn_collapse.ood import LogitDetector, MahalanobisDetector, NECODetector
+from sklearn_collapse.ood import (
+    COSTARRDetector,
+    KNNDetector,
+    LogitDetector,
+    MahalanobisDetector,
+    NECODetector,
+    NNGuideDetector,
+    SHEDetector,
+)
 from sklearn_collapse.utils import all_estimators
 from sklearn_collapse.utils import estimator_checks as ours
 from sklearn_collapse.whitening import (
@@ -88,6 +96,15 @@ INSTANCES = [
     LogitDetector(),
     LogitDetector("msp", temperature=2.5),
     LogitDetector("max_logit", contamination=0.2),
+    KNNDetector(),
+    KNNDetector(5, normalize=False, contamination=0.2),
+    SHEDetector(),
+    SHEDetector(metric="cosine", contamination=0.2),
+    SHEDetector(metric="euclidean"),
+    NNGuideDetector(),
+    NNGuideDetector(n_neighbors=3, neighbors="cosine", contamination=0.2),
+    COSTARRDetector(),
+    COSTARRDetector(contamination=0.2),
     SpectralWhitener(),
     SpectralWhitener(n_components=0.99),
     SpectralWhitener("pca", ddof=1),

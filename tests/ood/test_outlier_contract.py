@@ -18,7 +18,15 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import InvalidParameterError
 
 from sklearn_collapse import ClassMoments
-from sklearn_collapse.ood import LogitDetector, MahalanobisDetector, NECODetector
+from sklearn_collapse.ood import (
+    COSTARRDetector,
+    KNNDetector,
+    LogitDetector,
+    MahalanobisDetector,
+    NECODetector,
+    NNGuideDetector,
+    SHEDetector,
+)
 
 DETECTORS = {
     "mahalanobis": MahalanobisDetector(),
@@ -33,6 +41,13 @@ DETECTORS = {
     "energy": LogitDetector(temperature=0.5),
     "msp": LogitDetector("msp"),
     "max_logit lda": LogitDetector("max_logit", head="lda"),
+    "knn": KNNDetector(7),
+    "knn distance": KNNDetector(4, normalize=False),
+    "she": SHEDetector(),
+    "she euclidean": SHEDetector(metric="euclidean"),
+    "nnguide": NNGuideDetector(),
+    "nnguide cosine": NNGuideDetector(n_neighbors=6, neighbors="cosine"),
+    "costarr": COSTARRDetector(),
 }
 STREAMING = [
     name
@@ -41,9 +56,19 @@ STREAMING = [
 ]
 MAHALANOBIS = [k for k, v in DETECTORS.items() if isinstance(v, MahalanobisDetector)]
 NEEDS_LABELS = [name for name in DETECTORS if name.endswith("lda")]
-USES_LABELS = MAHALANOBIS + NEEDS_LABELS
+# With "lda" by default, and one class without labels.
+ONE_CLASS = ["she", "she euclidean", "nnguide", "nnguide cosine", "costarr"]
+USES_LABELS = MAHALANOBIS + NEEDS_LABELS + ONE_CLASS
 NEEDS_FITTED = ("score_samples", "decision_function", "predict", "calibrate")
-KINDS = (MahalanobisDetector, NECODetector, LogitDetector)
+KINDS = (
+    MahalanobisDetector,
+    NECODetector,
+    LogitDetector,
+    KNNDetector,
+    SHEDetector,
+    NNGuideDetector,
+    COSTARRDetector,
+)
 
 detectors = pytest.mark.parametrize("name", DETECTORS)
 streaming = pytest.mark.parametrize("name", STREAMING)
