@@ -9,7 +9,15 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn_collapse import LinearHead
 from sklearn_collapse.collapse import NeuralCollapseScorer
 from sklearn_collapse.etf import ETFAligner, ETFAlignmentScorer
-from sklearn_collapse.ood import LogitDetector, MahalanobisDetector, NECODetector
+from sklearn_collapse.ood import (
+    COSTARRDetector,
+    KNNDetector,
+    LogitDetector,
+    MahalanobisDetector,
+    NECODetector,
+    NNGuideDetector,
+    SHEDetector,
+)
 from sklearn_collapse.whitening import IterNormWhitener
 
 strict = pytest.importorskip("array_api_strict")
@@ -66,6 +74,15 @@ def test_scorer(rows, small_blocks, class_weight):
         LogitDetector("msp"),
         LogitDetector(head="lda"),
         LogitDetector("max_logit", head=LinearHead(np.eye(9, 6))),
+        KNNDetector(5),
+        KNNDetector(5, normalize=False),
+        SHEDetector(),
+        SHEDetector(GaussianNB()),
+        SHEDetector(LinearHead(np.eye(12, 6))),
+        NNGuideDetector(),
+        NNGuideDetector(LinearHead(np.eye(9, 6)), neighbors="cosine"),
+        COSTARRDetector(),
+        COSTARRDetector(LinearHead(np.eye(12, 6))),
     ],
     ids=repr,
 )

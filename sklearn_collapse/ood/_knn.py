@@ -73,10 +73,11 @@ class KNNDetector(RowsDetector):
 
     Distances are measured from differences in float64, whatever the dtype, and do not
     suffer from collapsed classes. The search costs n_train products per row and is
-    done in blocks. What is kept is one float64 array of the distinct training rows of
-    length 1, or with ``normalize=False`` the very array that was given (a memory map
-    stays one) as long as its rows are distinct. The paper draws a part of the training
-    rows: fit on ``X[::10]``, for example.
+    done in blocks; ``fit`` searches for the training rows, to set the threshold. What
+    is kept is one float64 array of the distinct training rows of length 1, or with
+    ``normalize=False`` the very array that was given (a memory map stays one) as long
+    as its rows are distinct. The paper draws a part of the training rows: fit on
+    ``X[::10]``, for example.
 
     Rotations change no score and the unit of the features changes no ranking; moving
     the origin changes nothing with ``normalize=False`` alone.
