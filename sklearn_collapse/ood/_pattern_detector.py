@@ -40,8 +40,8 @@ class OneClassDetector(HeadRowsDetector):
         if not bool(xp.all(xp.isfinite(scores))):
             raise_nonfinite(rows.X, overflow=False)
             raise ValueError(
-                f"Scores overflow {scores.dtype}, in which they are returned. Rescale "
-                f"X or the weights of the head."
+                f"Scores, or the logits behind them, overflow {scores.dtype}, in which "
+                f"these rows are scored. Rescale X or the weights of the head."
             )
         return rows.home(scores)
 

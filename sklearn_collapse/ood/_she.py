@@ -127,10 +127,15 @@ class SHEDetector(PatternDetector):
         patterns = rows.local(self._patterns.means)
 
         def scored(block, _):
-            found, _ = match(block)
+            found, logits = match(block)
             # In float64: a cosine or a difference of collapsed rows has few digits.
             block = xp.astype(block, xp.float64, copy=False)
-            return (similarity(block, xp.take(patterns, found, axis=0), xp),)
+            scores = similarity(block, xp.take(patterns, found, axis=0), xp)
+            if logits is not None:
+                # Of logits that overflow, the largest says nothing.
+                known = xp.isfinite(xp.max(logits, axis=1))
+                scores = xp.where(known, scores, xp.full_like(scores, xp.nan))
+            return (scores,)
 
         width = max(3 * X.shape[1], self._n_logits(X))
         return self._checked(map_rows(rows, scored, width)[0], rows)

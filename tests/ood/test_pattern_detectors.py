@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 
 from sklearn_collapse import LinearHead
 from sklearn_collapse.datasets import load_cifar8_features
-from sklearn_collapse.ood import COSTARRDetector, SHEDetector
+from sklearn_collapse.ood import COSTARRDetector, NNGuideDetector, SHEDetector
 from sklearn_collapse.utils import move_estimator
 
 C, D = 4, 6
@@ -312,10 +312,34 @@ def test_overflow_is_named(library, metric):
     X = np.array([[1e20, 3e38], [2e38, -1e20]] * 3, dtype=np.float32)
     detector = SHEDetector(metric=metric)
     if metric == "inner_product":
-        with pytest.raises(ValueError, match=r"Scores overflow .*float32"):
+        with pytest.raises(ValueError, match=r"Scores, or .* overflow .*float32"):
             detector.fit(library.asarray(X))
     else:
         assert np.isfinite(scored(library, detector, X, None, X)).all()
+
+
+@metrics
+def test_logits_that_overflow_are_named(library, metric, data):
+    """No class can be predicted from infinity minus infinity."""
+    X, y, new = data
+    head = LinearHead(1e30 * COEF, INTERCEPT)
+    detector = SHEDetector(head, metric=metric)
+    detector.fit(library.asarray(X, "float32"), y)
+    with pytest.raises(ValueError, match=r"logits .* overflow .*float32"):
+        detector.score_samples(library.asarray(1e10 * new, "float32"))
+
+
+class Unsure(LogisticRegression):
+    """A classifier that has no answer."""
+
+    def decision_function(self, X):
+        return np.full((len(X), len(self.classes_)), np.nan)
+
+
+@pytest.mark.parametrize("kind", [COSTARRDetector, NNGuideDetector])
+def test_nan_logits_are_named(kind, data):
+    with pytest.raises(ValueError, match="logits that are NaN"):
+        kind(Unsure()).fit(*data[:2])
 
 
 @kinds
