@@ -11,12 +11,16 @@ from sklearn_collapse.collapse import NeuralCollapseScorer
 from sklearn_collapse.etf import ETFAligner, ETFAlignmentScorer
 from sklearn_collapse.ood import (
     ConformalDetector,
+    COSTARRDetector,
     DetectorEnsemble,
     FDBDDetector,
+    KNNDetector,
     LogitDetector,
     MahalanobisDetector,
     NCIDetector,
     NECODetector,
+    NNGuideDetector,
+    SHEDetector,
     ViMDetector,
 )
 from sklearn_collapse.whitening import IterNormWhitener
@@ -84,6 +88,15 @@ def test_scorer(rows, small_blocks, class_weight):
         FDBDDetector(LinearHead(np.eye(9, 6))),
         ConformalDetector(random_state=0),
         DetectorEnsemble(combine="z"),
+        KNNDetector(5),
+        KNNDetector(5, normalize=False),
+        SHEDetector(),
+        SHEDetector(GaussianNB()),
+        SHEDetector(LinearHead(np.eye(12, 6))),
+        NNGuideDetector(),
+        NNGuideDetector(LinearHead(np.eye(9, 6)), neighbors="cosine"),
+        COSTARRDetector(),
+        COSTARRDetector(LinearHead(np.eye(12, 6))),
     ],
     ids=repr,
 )

@@ -28,6 +28,10 @@ from sklearn_collapse.utils._search import TREE_COLUMNS, tree_search
 _SPARE = 4
 _MORE = 8
 
+# Rows that are searched first where there are many: if float32 fails most of them, as
+# within collapsed classes, the others are spared the attempt.
+_PROBE = 256
+
 # Relative error of a squared distance that nobody sees.
 _NEGLIGIBLE = 1e-10
 
@@ -113,15 +117,22 @@ class Search:
         # One of them may be the row itself.
         n_candidates, wide = min(k + 1 + _SPARE, m), False
         todo = np.arange(len(which))
+
+        def search(some):
+            """Store what is found for some rows; return those that are not sure."""
+            found, sure = self._round(which[some], k, n_candidates, labels, wide)
+            for whole, part in zip(result, found, strict=True):
+                whole[some] = part
+            return some[~sure]
+
+        if self._dtype == np.float32 and n_candidates < m and len(todo) > 8 * _PROBE:
+            unsure = search(todo[:_PROBE])
+            wide = 2 * len(unsure) > _PROBE
+            todo = np.concatenate([unsure, todo[_PROBE:]])
         while len(todo):
-            unsure = []
-            for here in slices(len(todo), max(256, _CANDIDATES // n_candidates)):
-                some = todo[here]
-                found, sure = self._round(which[some], k, n_candidates, labels, wide)
-                for whole, part in zip(result, found, strict=True):
-                    whole[some] = part
-                unsure.append(some[~sure])
-            todo = np.concatenate(unsure) if n_candidates < m else todo[:0]
+            step = max(256, _CANDIDATES // n_candidates)
+            parts = [search(todo[here]) for here in slices(len(todo), step)]
+            todo = np.concatenate(parts) if n_candidates < m else todo[:0]
             if wide or self._dtype == np.float64:
                 n_candidates = min(_MORE * n_candidates, m)
             wide = True

@@ -38,13 +38,14 @@ class Points:
         Position of each row of X among the points.
     unit : float
         Power of two by which rows are multiplied.
-    centre : ndarray of shape (d,)
+    centre : array of shape (d,)
         Mean of the multiplied rows.
     """
 
     def __init__(self, X):
         check_finite(X)
-        self.unit, self.centre = _frame(X)
+        self.unit, centre = _frame(X)
+        self.centre = as_like(centre, X)
         first, self.point_of = distinct_rows(X, self)
         self.counts = np.bincount(self.point_of)
         everything = len(first) == X.shape[0]

@@ -21,15 +21,19 @@ from sklearn.utils._param_validation import InvalidParameterError
 from sklearn_collapse import ClassMoments, LinearHead
 from sklearn_collapse.ood import (
     ClassSubspaceDetector,
+    COSTARRDetector,
     DetectorEnsemble,
     FDBDDetector,
+    KNNDetector,
     LogitDetector,
     MahalanobisDetector,
     MahalanobisSVDD,
     NCIDetector,
     NECODetector,
+    NNGuideDetector,
     ReconstructionDetector,
     ResidualDetector,
+    SHEDetector,
     ViMDetector,
 )
 
@@ -76,6 +80,13 @@ DETECTORS = {
     "gen": LogitDetector("gen", gamma=0.5, n_top=3),
     "klm": LogitDetector("klm"),
     "margin lda": LogitDetector("margin", head="lda"),
+    "knn": KNNDetector(7),
+    "knn distance": KNNDetector(4, normalize=False),
+    "she": SHEDetector(),
+    "she euclidean": SHEDetector(metric="euclidean"),
+    "nnguide": NNGuideDetector(),
+    "nnguide cosine": NNGuideDetector(n_neighbors=6, neighbors="cosine"),
+    "costarr": COSTARRDetector(),
 }
 # Their scores have a constant that `calibrate` sets.
 CALIBRATED = ("vim head", "vim discriminant")
@@ -93,6 +104,18 @@ USES_LABELS = [
 ]
 NEEDS_FITTED = ("score_samples", "decision_function", "predict", "calibrate")
 KINDS = tuple(dict.fromkeys(type(detector) for detector in DETECTORS.values()))
+# With "lda" by default, and one class without labels.
+ONE_CLASS = ["she", "she euclidean", "nnguide", "nnguide cosine", "costarr"]
+USES_LABELS = MAHALANOBIS + NEEDS_LABELS + ONE_CLASS
+KINDS = (
+    MahalanobisDetector,
+    NECODetector,
+    LogitDetector,
+    KNNDetector,
+    SHEDetector,
+    NNGuideDetector,
+    COSTARRDetector,
+)
 
 detectors = pytest.mark.parametrize("name", DETECTORS)
 streaming = pytest.mark.parametrize("name", STREAMING)
