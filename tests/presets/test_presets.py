@@ -1,181 +1,58 @@
 """Every preset against its formula, written out with NumPy and scikit-learn."""
 
 import numpy as np
+import oracles_ood as oracles
 import pytest
-from numpy.linalg import norm
 from numpy.testing import assert_allclose
-from scipy.special import logsumexp, softmax
 from sklearn.base import clone
-from sklearn.covariance import EmpiricalCovariance
-from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
 
 from sklearn_collapse import LinearHead
 from sklearn_collapse.datasets import load_cifar8_features
 from sklearn_collapse.ood import ViMDetector
 from sklearn_collapse.presets import PRESETS, Preset, get_preset, get_preset_names
 
-
-class Data:
-    """Real features in float64, and all that the references are computed from."""
-
-    def __init__(self):
-        data = load_cifar8_features()
-        order = np.random.default_rng(0).permutation(len(data.data))[:2000]
-        self.X, self.y = data.data[order].astype(float), data.target[order]
-        self.inside = data.X_test[:300].astype(float)
-        self.outside = np.vstack([v[:60] for v in data.ood.values()]).astype(float)
-        self.new = np.vstack([self.inside, self.outside])
-        self.head = data.head
-        self.w, self.b = data.head.coef_, data.head.intercept_
-        self.mean = self.X.mean(axis=0)
-
-    def logits(self, X):
-        return X @ self.w.T + self.b
-
-    def class_means(self):
-        return np.array([self.X[self.y == c].mean(axis=0) for c in range(8)])
+INSIDE = 300  # in-distribution rows, the first of the new ones
 
 
 @pytest.fixture(scope="module")
 def data():
-    return Data()
-
-
-# -- the formulas ----------------------------------------------------------------
-
-
-def neco(data, raw, logits):
-    scaler = StandardScaler().fit(data.X)
-    Z = scaler.transform(data.X)
-    pca = PCA().fit(Z)
-    m = np.where(np.cumsum(pca.explained_variance_ratio_) >= 0.9)[0][0] + 1
-    z = scaler.transform(data.new)
-    ratio = norm(pca.transform(z)[:, :m], axis=1)
-    ratio /= norm(data.new if raw else z, axis=1)
-    return ratio * data.logits(data.new).max(axis=1) if logits else ratio
-
-
-def distances(data, X, new, relative):
-    means = np.array([X[data.y == c].mean(axis=0) for c in range(8)])
-    within = EmpiricalCovariance().fit(X - means[data.y]).precision_
-    whole = EmpiricalCovariance().fit(X - X.mean(axis=0)).precision_
-    scores = np.empty((len(new), 8))
-    for i, x in enumerate(new):
-        background = (x - X.mean(axis=0)) @ whole @ (x - X.mean(axis=0))
-        for c in range(8):
-            scores[i, c] = -(x - means[c]) @ within @ (x - means[c])
-            scores[i, c] += background if relative else 0
-    return scores.max(axis=1)
-
-
-def unit(X):
-    return X / norm(X, axis=1, keepdims=True)
-
-
-def vim(data):
-    u = -np.linalg.pinv(data.w) @ data.b
-    covariance = EmpiricalCovariance(assume_centered=True).fit(data.X - u).covariance_
-    values, vectors = np.linalg.eigh(covariance)
-    rest = vectors[:, np.argsort(-values)[data.X.shape[1] // 2 :]]
-    alpha = data.logits(data.X).max(axis=1).mean()
-    alpha /= norm((data.X - u) @ rest, axis=1).mean()
-    energy = logsumexp(data.logits(data.new), axis=1)
-    return energy - alpha * norm((data.new - u) @ rest, axis=1)
-
-
-def knn(data):
-    bank, new = unit(data.X), unit(data.new)
-    return np.array([-np.sort(norm(bank - z, axis=1))[49] for z in new])
-
-
-def nci(data, alpha):
-    gap = data.new - data.mean
-    w = data.w[data.logits(data.new).argmax(axis=1)]
-    return (w * gap).sum(axis=1) / norm(gap, axis=1) + alpha * norm(
-        data.new, ord=1, axis=1
+    """Real features in float64, and those they are told from."""
+    data = load_cifar8_features()
+    order = np.random.default_rng(0).permutation(len(data.data))[:2000]
+    sets = [v[:60] for v in data.ood.values()]
+    new = np.vstack([data.X_test[:INSIDE], *sets])
+    found = oracles.Problem(
+        data.data[order], data.target[order], new, data.coef, data.intercept
     )
-
-
-def fdbd(data):
-    scores = []
-    for z, logits in zip(data.new, data.logits(data.new), strict=True):
-        best = logits.argmax()
-        total = sum(
-            abs(logits[k] - logits[best]) / norm(data.w[k] - data.w[best])
-            for k in range(8)
-            if k != best
-        )
-        scores.append(total / norm(z - data.mean) / 7)
-    return np.array(scores)
-
-
-def gen(data):
-    p = np.sort(softmax(data.logits(data.new), axis=1), axis=1)[:, -100:]
-    return -np.sum(p**0.1 * (1 - p) ** 0.1, axis=1)
-
-
-def klm(data):
-    p = softmax(data.logits(data.X), axis=1)
-    predicted = p.argmax(axis=1)
-    typical = [p[predicted == c].mean(axis=0) for c in range(8)]
-    new = softmax(data.logits(data.new), axis=1)
-    return np.array([-min(np.sum(q * np.log(q / d)) for d in typical) for q in new])
-
-
-def she(data):
-    right = data.logits(data.X).argmax(axis=1) == data.y
-    stored = [data.X[right & (data.y == c)].mean(axis=0) for c in range(8)]
-    predicted = data.logits(data.new).argmax(axis=1)
-    return np.array([z @ stored[c] for z, c in zip(data.new, predicted, strict=True)])
-
-
-def ash_b(data, percentile=90):
-    d = data.X.shape[1]
-    k = d - int(np.round(d * percentile / 100))
-    shaped = np.zeros_like(data.new)
-    for row, z in zip(shaped, data.new, strict=True):
-        row[np.argsort(-z, kind="stable")[:k]] = z.sum() / k
-    return logsumexp(data.logits(shaped), axis=1)
-
-
-def scale(data, percentile=85):
-    d = data.X.shape[1]
-    k = d - int(np.round(d * percentile / 100))
-    shaped = np.array([z * np.exp(z.sum() / np.sort(z)[-k:].sum()) for z in data.new])
-    return logsumexp(data.logits(shaped), axis=1)
-
-
-def react(data):
-    limit = np.percentile(data.X.ravel(), 90)
-    return logsumexp(data.logits(np.minimum(data.new, limit)), axis=1)
+    found.head = data.head
+    return found
 
 
 FORMULAS = {
-    "neco2024_vit": lambda data: neco(data, raw=False, logits=True),
-    "neco2024_deit": lambda data: neco(data, raw=True, logits=True),
-    "neco2024_swin": lambda data: neco(data, raw=True, logits=True),
-    "neco2024_resnet": lambda data: neco(data, raw=False, logits=False),
-    "openood_mds": lambda data: distances(data, data.X, data.new, False),
-    "openood_rmds": lambda data: distances(data, data.X, data.new, True),
-    "mahalanobis2025": lambda d: distances(d, unit(d.X), unit(d.new), False),
-    "relative_mahalanobis2025": lambda d: distances(d, unit(d.X), unit(d.new), True),
-    "openood_vim": vim,
-    "openood_knn": knn,
-    "openood_nci": lambda data: nci(data, 1e-4),
-    "nci2025": lambda data: nci(data, 1e-3),
-    "openood_fdbd": fdbd,
-    "openood_msp": lambda d: softmax(d.logits(d.new), axis=1).max(axis=1),
-    "openood_mls": lambda d: d.logits(d.new).max(axis=1),
-    "openood_ebo": lambda d: logsumexp(d.logits(d.new), axis=1),
-    "openood_gen": gen,
-    "openood_klm": klm,
-    "openood_she": she,
-    "openood_ash": ash_b,
-    "openood_scale": scale,
-    "openood_react": react,
+    "neco2024_vit": lambda data: oracles.neco(data, raw=False, logits=True),
+    "neco2024_deit": lambda data: oracles.neco(data, raw=True, logits=True),
+    "neco2024_swin": lambda data: oracles.neco(data, raw=True, logits=True),
+    "neco2024_resnet": lambda data: oracles.neco(data, raw=False, logits=False),
+    "openood_mds": oracles.mahalanobis,
+    "openood_rmds": lambda data: oracles.mahalanobis(data, relative=True),
+    "mahalanobis2025": lambda data: oracles.mahalanobis(data.unit),
+    "relative_mahalanobis2025": lambda d: oracles.mahalanobis(d.unit, relative=True),
+    "openood_vim": oracles.vim,
+    "openood_knn": lambda data: oracles.knn(data.unit),
+    "openood_nci": lambda data: oracles.nci(data, 1e-4),
+    "nci2025": lambda data: oracles.nci(data, 1e-3),
+    "openood_fdbd": oracles.fdbd,
+    "openood_msp": oracles.msp,
+    "openood_mls": oracles.max_logit,
+    "openood_ebo": oracles.energy,
+    "openood_gen": oracles.gen,
+    "openood_klm": oracles.klm,
+    "openood_she": oracles.she,
+    "openood_ash": lambda data: oracles.by_rank(data, "ash_b", 90),
+    "openood_scale": lambda data: oracles.by_rank(data, "scale", 85),
+    "openood_react": oracles.react,
 }
 
 
@@ -192,7 +69,7 @@ def test_parity(name, data):
     # In the precision of networks: the same areas.
     narrow = get_preset(name, **head).fit(data.X.astype(np.float32), data.y)
     scores = narrow.score_samples(data.new.astype(np.float32))
-    inside = np.repeat([1, 0], [len(data.inside), len(data.outside)])
+    inside = np.arange(len(data.new)) < INSIDE
     area = roc_auc_score(inside, scores)
     assert area == pytest.approx(roc_auc_score(inside, expected), abs=2e-4)
 
