@@ -74,6 +74,8 @@ DETECTORS = {
     "nci head": NCIDetector(HEAD, alpha=0.1),
     "fdbd": FDBDDetector(),
     "fdbd head": FDBDDetector(HEAD),
+    # Means of ranks of equal weight tie.
+    "ensemble": DetectorEnsemble(weights=[1, 0.618034]),
     "ensemble z": DetectorEnsemble(combine="z"),
     "ensemble max": DetectorEnsemble(combine="max"),
     "entropy": LogitDetector("entropy", temperature=2.0),
@@ -98,24 +100,14 @@ STREAMING = [
 MAHALANOBIS = [k for k, v in DETECTORS.items() if isinstance(v, MahalanobisDetector)]
 NEEDS_LABELS = [name for name in DETECTORS if name.endswith("lda")]
 SUBSPACES = [name for name in DETECTORS if name.startswith("subspaces")]
+# With "lda" by default, and one class without labels.
+ONE_CLASS = ["she", "she euclidean", "nnguide", "nnguide cosine", "costarr"]
 USES_LABELS = [
-    *(*MAHALANOBIS, *NEEDS_LABELS, *SUBSPACES),
+    *(*MAHALANOBIS, *NEEDS_LABELS, *SUBSPACES, *ONE_CLASS),
     *("vim discriminant", "nci", "fdbd", "svdd"),
 ]
 NEEDS_FITTED = ("score_samples", "decision_function", "predict", "calibrate")
 KINDS = tuple(dict.fromkeys(type(detector) for detector in DETECTORS.values()))
-# With "lda" by default, and one class without labels.
-ONE_CLASS = ["she", "she euclidean", "nnguide", "nnguide cosine", "costarr"]
-USES_LABELS = MAHALANOBIS + NEEDS_LABELS + ONE_CLASS
-KINDS = (
-    MahalanobisDetector,
-    NECODetector,
-    LogitDetector,
-    KNNDetector,
-    SHEDetector,
-    NNGuideDetector,
-    COSTARRDetector,
-)
 
 detectors = pytest.mark.parametrize("name", DETECTORS)
 streaming = pytest.mark.parametrize("name", STREAMING)
@@ -887,7 +879,7 @@ def test_fitted_on_another_library(kind, method, other, data):
             getattr(detector, method)(asked)
 
 
-@kinds
+@pytest.mark.parametrize("kind", [k for k in KINDS if "device" in k().get_params()])
 def test_device(kind, data):
     torch = pytest.importorskip("torch")
     X, _, new = data
