@@ -165,7 +165,7 @@ class Search:
         tree = self._by_tree and labels is None
         points, largest = self._reference(dtype, tree)
         if tree:
-            found = self._from_tree(*points, which, n_candidates, dtype)
+            found = self._from_tree(points, which, n_candidates, dtype)
         else:
             found = self._by_blocks(points, which, n_candidates, labels, dtype)
         index, squares, norms = found
@@ -212,7 +212,8 @@ class Search:
             self._references[name, tree] = found, math.sqrt(largest)
         return self._references[name, tree]
 
-    def _from_tree(self, whole, find, which, n_candidates, dtype):
+    def _from_tree(self, tree, which, n_candidates, dtype):
+        whole, find = tree
         if self.own and len(which) == len(self.points):
             block = whole
         else:

@@ -21,7 +21,7 @@ class OODTable(list):
 
     Parameters
     ----------
-    rows : iterable of dict
+    iterable : iterable of dict
         One for each detector and set.
 
     See Also
@@ -174,10 +174,10 @@ def ood_table(
             )
     for name, detector in detectors.items():
         if isinstance(detector, type) or not hasattr(detector, "score_samples"):
-            what = detector if isinstance(detector, type) else type(detector).__name__
+            kind = detector if isinstance(detector, type) else type(detector)
             raise TypeError(
                 f"detectors must be fitted estimators with score_samples, but {name!r} "
-                f"is {what}."
+                f"is {kind}."
             )
     check_scalar(n_resamples, "n_resamples", Integral, min_val=0)
     if not 0 < confidence_level < 1:

@@ -122,6 +122,7 @@ def get_preset_names():
     Returns
     -------
     list of str
+        In alphabetical order.
 
     Examples
     --------

@@ -188,7 +188,7 @@ def test_best():
         ({"detectors": [Sum(1)]}, TypeError, "detectors must be a dictionary"),
         ({"X_ood": np.ones((3, 2))}, TypeError, "X_ood must be a dictionary"),
         ({"detectors": {"a": Sum}}, TypeError, "but 'a' is <class"),
-        ({"detectors": {7: StandardScaler()}}, TypeError, "but 7 is StandardScaler"),
+        ({"detectors": {7: StandardScaler()}}, TypeError, "7 is <.*StandardScaler"),
         ({"X_id": np.ones((0, 2))}, ValueError, "a on X_id: there are no rows"),
         ({"X_ood": {3: np.ones((0, 2))}}, ValueError, "a on 3: there are no rows"),
         ({"n_resamples": -1}, ValueError, "n_resamples == -1, must be >= 0"),
