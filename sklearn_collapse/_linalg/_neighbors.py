@@ -15,6 +15,7 @@ from sklearn_collapse._linalg._points import take_rows
 from sklearn_collapse.utils._arrays import (
     Rows,
     block_rows,
+    is_memmap,
     is_numpy,
     namespace,
     slices,
@@ -37,6 +38,9 @@ _NEGLIGIBLE = 1e-10
 
 # Candidates that are held at a time.
 _CANDIDATES = 2**23
+
+# Numbers of the points of which what a search needs is kept for the next one.
+_KEPT = 2**26
 
 # Columns of a product, and numbers in the differences that are held at a time.
 _COLUMNS = 8192
@@ -91,7 +95,11 @@ class Search:
         self.queries = points.rows if X is None else X
         work = float(self.queries.shape[0]) * len(points) * points.n_features
         self.rows = Rows(self.queries, device, work)
-        self._references: dict = {}
+        # A few rows at a time would spend their time on what does not change. Nothing
+        # is kept of a memory map, on another device or of very many points.
+        size = len(points) * points.n_features
+        keeps = size <= _KEPT and not is_memmap(points.rows) and not self.rows.streamed
+        self._references: dict = points.prepared if keeps else {}
 
     def run(self, which, k, labels=None):
         """Find the k nearest points of some of the rows.
@@ -154,12 +162,13 @@ class Search:
     def _propose(self, which, n_candidates, labels, wide):
         """Candidates, their rough squared distances and the error of these."""
         dtype = np.float64 if wide else self._dtype
-        if self._by_tree and labels is None:
-            found = self._from_tree(which, n_candidates, dtype)
+        tree = self._by_tree and labels is None
+        points, largest = self._reference(dtype, tree)
+        if tree:
+            found = self._from_tree(points, which, n_candidates, dtype)
         else:
-            found = self._by_blocks(which, n_candidates, labels, dtype)
+            found = self._by_blocks(points, which, n_candidates, labels, dtype)
         index, squares, norms = found
-        _, largest, _ = self._reference(dtype)
         # Rounding errors of a sum of d products grow like the root of d.
         eps = float(np.finfo(dtype).eps)
         error = (8 + 2 * math.sqrt(self.points.n_features)) * eps
@@ -177,25 +186,34 @@ class Search:
         here = is_numpy(self.rows.xp) and not self.rows.streamed
         return here and self.points.n_features <= TREE_COLUMNS
 
-    def _reference(self, dtype):
-        """Points where the work is done, their largest norm and how to search them."""
+    def _reference(self, dtype, tree):
+        """What is searched, where the work is done, and the points' largest norm.
+
+        For a tree the points and how to search them; else rows (-y, ||y||^2 / 2), whose
+        products with rows (x, 1) are ||y||^2 / 2 - x.y.
+        """
         name = np.dtype(dtype).name
-        if name not in self._references:
+        if (name, tree) not in self._references:
             rows, points = self.rows, self.points
-            home = namespace(points.rows)
+            xp, home = rows.xp, namespace(points.rows)
             # Block by block: a copy in float64 would be one too many.
             parts, largest = [], 0.0
             for here in slices(len(points), block_rows(points.n_features)):
                 part = points.framed(points.rows[here, :], home)
                 largest = max(largest, float(home.max(home.vecdot(part, part))))
-                parts.append(rows.local(home.astype(part, getattr(home, name))))
-            whole = rows.xp.concat(parts)
-            searcher = tree_search(whole) if self._by_tree else None
-            self._references[name] = whole, math.sqrt(largest), searcher
-        return self._references[name]
+                part = rows.local(home.astype(part, getattr(home, name)))
+                if not tree:
+                    norms = xp.vecdot(part, part)[:, None]
+                    part = xp.concat([-part, norms / 2], axis=1)
+                parts.append(part)
+            found = xp.concat(parts)
+            if tree:
+                found = found, tree_search(found)
+            self._references[name, tree] = found, math.sqrt(largest)
+        return self._references[name, tree]
 
-    def _from_tree(self, which, n_candidates, dtype):
-        whole, _, find = self._reference(dtype)
+    def _from_tree(self, tree, which, n_candidates, dtype):
+        whole, find = tree
         if self.own and len(which) == len(self.points):
             block = whole
         else:
@@ -205,12 +223,9 @@ class Search:
         norms = np.sqrt(np.einsum("ij,ij->i", block, block, dtype=np.float64))
         return index, distances.astype(np.float64) ** 2, norms
 
-    def _by_blocks(self, which, n_candidates, labels, dtype):
+    def _by_blocks(self, turned, which, n_candidates, labels, dtype):
         xp, points = self.rows.xp, self.points
-        whole, _, _ = self._reference(dtype)
         dtype = getattr(xp, np.dtype(dtype).name)
-        # One product gives ||y||^2 / 2 - x.y: rows (x, 1) with rows (-y, ||y||^2 / 2).
-        turned = xp.concat([-whole, xp.vecdot(whole, whole)[:, None] / 2], axis=1)
         theirs: Any = None
         mine: Any = None
         if labels is not None:

@@ -40,6 +40,8 @@ class Points:
         Power of two by which rows are multiplied.
     centre : array of shape (d,)
         Mean of the multiplied rows.
+    prepared : dict
+        What searches have made of the points, for the next one; not copied.
     """
 
     def __init__(self, X):
@@ -50,6 +52,10 @@ class Points:
         self.counts = np.bincount(self.point_of)
         everything = len(first) == X.shape[0]
         self.rows = X if everything else take_rows(X, first)
+        self.prepared: dict = {}
+
+    def __getstate__(self):
+        return {**self.__dict__, "prepared": {}}
 
     def __len__(self):
         return self.rows.shape[0]

@@ -9,12 +9,15 @@ from sklearn_collapse.utils._arrays import Array
 # Scores that differ by no more than so many roundings are taken for equal.
 _ROUNDINGS = 16
 
+# A training score that differs by so many in another batch keeps its rank.
+_PLATEAU = 4
+
 
 class RankMap(NamedTuple):
     """Share of the training scores that lie below a score."""
 
-    knots: Array  # (k,), distinct training scores in ascending order
-    shares: Array  # (k,), their mid-ranks
+    knots: Array  # (2 k,), just below and above each distinct training score
+    shares: Array  # (2 k,), mid-ranks, the same for both
     scale: float  # of what lies beyond them
 
 
@@ -50,7 +53,12 @@ def rank_map(scores, weights, eps):
         scale = knots[-1] - knots[0]
     if scale <= rounding:
         scale = _size(scores)
-    return RankMap(knots, shares, float(scale))
+    # Between close scores ranks are steep: without level ground around each of them
+    # rounding, which depends on the batch, would move rows across a threshold.
+    reach = np.full(len(knots) + 1, rounding * _PLATEAU / _ROUNDINGS)
+    reach[1:-1] = np.minimum(reach[1:-1], np.diff(knots) / 4)
+    ends = np.stack([knots - reach[:-1], knots + reach[1:]], axis=1)
+    return RankMap(ends.ravel(), np.repeat(shares, 2), float(scale))
 
 
 def z_map(scores, weights, eps):
@@ -100,14 +108,12 @@ def _shares(scores, ranks, xp):
     """Mid-ranks, linear between training scores and bounded beyond them."""
     knots, shares, scale = ranks
     last = knots.shape[0] - 1
-    inside = xp.zeros_like(scores) + shares[0]
-    if last:
-        left = xp.clip(xp.searchsorted(knots, scores, side="right") - 1, 0, last - 1)
-        start, stop = xp.take(knots, left), xp.take(knots, left + 1)
-        # An overflow of distances between opposite infinities is none of inside.
-        way = xp.clip((xp.clip(scores, start, stop) - start) / (stop - start), 0.0, 1.0)
-        low, high = xp.take(shares, left), xp.take(shares, left + 1)
-        inside = low + way * (high - low)
+    left = xp.clip(xp.searchsorted(knots, scores, side="right") - 1, 0, last - 1)
+    start, stop = xp.take(knots, left), xp.take(knots, left + 1)
+    # An overflow of distances between opposite infinities is none of inside.
+    way = xp.clip((xp.clip(scores, start, stop) - start) / (stop - start), 0.0, 1.0)
+    low, high = xp.take(shares, left), xp.take(shares, left + 1)
+    inside = low + way * (high - low)
     # Distances below and above, zero inside: each share stays on its side.
     beneath = xp.clip(knots[0] - scores, 0.0, None) / scale
     beyond = xp.clip(scores - knots[last], 0.0, None) / scale

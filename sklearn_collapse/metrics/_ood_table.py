@@ -21,7 +21,7 @@ class OODTable(list):
 
     Parameters
     ----------
-    rows : iterable of dict
+    iterable : iterable of dict
         One for each detector and set.
 
     See Also
@@ -172,6 +172,13 @@ def ood_table(
             raise TypeError(
                 f"{what} must be a dictionary of names, got {type(argument).__name__}."
             )
+    for name, detector in detectors.items():
+        if isinstance(detector, type) or not hasattr(detector, "score_samples"):
+            kind = detector if isinstance(detector, type) else type(detector)
+            raise TypeError(
+                f"detectors must be fitted estimators with score_samples, but {name!r} "
+                f"is {kind}."
+            )
     check_scalar(n_resamples, "n_resamples", Integral, min_val=0)
     if not 0 < confidence_level < 1:
         raise ValueError(
@@ -192,23 +199,33 @@ def ood_table(
 def _compare(X_id, X_ood, bootstrap, named):
     """Rows of one detector."""
     name, detector = named
-    inside = _scores(detector, X_id)
+    inside = _scores(detector, X_id, f"{name} on X_id")
     rows = []
     for set_name, X in X_ood.items():
-        outside = _scores(detector, X)
+        what = f"{name} on {set_name}"
+        outside = _scores(detector, X, what)
         y_true = np.repeat([1, 0], [len(inside), len(outside)])
-        try:
-            values = ood_metrics(y_true, np.concatenate([inside, outside]))
-        except ValueError as error:
-            raise ValueError(f"{name} on {set_name}: {error}") from error
+        values = ood_metrics(y_true, np.concatenate([inside, outside]))
         if bootstrap is not None:
             values |= _intervals(inside, outside, set_name, bootstrap)
         rows.append({"detector": name, "set": set_name, **values})
     return rows
 
 
-def _scores(detector, X):
-    return to_numpy(detector.score_samples(X)).astype(float)
+def _scores(detector, X, what):
+    scores = to_numpy(detector.score_samples(X)).astype(float)
+    n = X.shape[0] if hasattr(X, "shape") else len(X)
+    if scores.shape != (n,):
+        raise ValueError(f"{what}: {n} rows have scores of shape {scores.shape}.")
+    bad = np.flatnonzero(np.isnan(scores))
+    if len(bad):
+        raise ValueError(
+            f"{what}: scores contain NaN (first in row {bad[0]}): such rows have no "
+            f"rank."
+        )
+    if not n:
+        raise ValueError(f"{what}: there are no rows.")
+    return scores
 
 
 def _intervals(inside, outside, set_name, bootstrap):

@@ -167,7 +167,8 @@ class Detector(OutlierMixin, RowsEstimator):
         offset, low, high = weighted_quantiles(
             scores, [self._share_outside, 0.25, 0.75], weights
         )
-        self.offset_ = float(offset - _SLACK * (high - low))
+        # Apart: the difference of two scores may overflow.
+        self.offset_ = float(offset - (_SLACK * high - _SLACK * low))
 
     def _decide(self, X, method):
         X = self._validate_rows(X, method)

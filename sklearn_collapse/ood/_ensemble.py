@@ -1,12 +1,11 @@
 """Several detectors as one."""
 
-from functools import reduce
+from functools import partial, reduce
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 from sklearn.utils import Bunch
-from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_collapse._base import unchanged_on_error
 from sklearn_collapse._linalg._score_maps import apply_map, rank_map, z_map
@@ -16,6 +15,7 @@ from sklearn_collapse.ood._meta import MetaDetector
 from sklearn_collapse.ood._neco import NECODetector
 from sklearn_collapse.utils._arrays import as_like, float_dtype, namespace, to_numpy
 from sklearn_collapse.utils._finite import check_finite
+from sklearn_collapse.utils._parallel import in_parallel
 from sklearn_collapse.utils._sklearn_private import (
     BaseComposition,
     StrOptions,
@@ -52,7 +52,8 @@ class DetectorEnsemble(MetaDetector, BaseComposition):
         scorers such as ``get_scorer("ood_auroc")`` count them as out-of-distribution.
     n_jobs : int, default=None
         Number of members that are fitted at a time; None is 1 unless in a
-        ``joblib.parallel_config`` context, -1 is all processors.
+        ``joblib.parallel_config`` context, -1 is all processors. BLAS threads are
+        bounded so that together they do not exceed the cores.
 
     Attributes
     ----------
@@ -80,7 +81,8 @@ class DetectorEnsemble(MetaDetector, BaseComposition):
 
         u(s) = (#{i : t_i < s} + #{i : t_i = s} / 2) / n
 
-    linear between two training scores. Below the lowest of them, t, it falls on
+    linear between two training scores; what differs from one of them by rounding alone
+    has its rank. Below the lowest of them, t, it falls on
     towards 0 as u(t) / (1 + (t - s) / IQR), IQR the interquartile range of the t_i, and
     above the highest it rises likewise towards 1. So it is in [0, 1], no member
     outvotes the others by the size of its scores, and rows that are all farther out
@@ -181,12 +183,9 @@ class DetectorEnsemble(MetaDetector, BaseComposition):
             self._shares = self._member_shares()
             weighs = self._who_weighs(sample_weight)
             X, y, weights = self._begin(X, y, sample_weight, 2)
-            fitted = Parallel(n_jobs=self.n_jobs)(
-                delayed(self._fit_and_score)(
-                    name, member, X, y, weights if name in weighs else None
-                )
-                for name, member in members
-            )
+            tasks = [(m, weights if name in weighs else None) for name, m in members]
+            work = partial(self._fit_and_score, X, y)
+            fitted = list(in_parallel(work, tasks, self.n_jobs))
             self.estimators_ = [member for member, _ in fitted]
             names = [name for name, _ in members]
             self.named_estimators_ = Bunch(
@@ -292,7 +291,8 @@ class DetectorEnsemble(MetaDetector, BaseComposition):
             )
         return (weights / weights.sum()).tolist()
 
-    def _fit_and_score(self, name, member, X, y, weights):
+    def _fit_and_score(self, X, y, task):
+        member, weights = task
         fitted = self._fit_member(member, X, y, weights)
         return fitted, self._member_scores(fitted, X)
 

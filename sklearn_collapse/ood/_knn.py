@@ -76,8 +76,10 @@ class KNNDetector(RowsDetector):
     done in blocks; ``fit`` searches for the training rows, to set the threshold. What
     is kept is one float64 array of the distinct training rows of length 1, or with
     ``normalize=False`` the very array that was given (a memory map stays one) as long
-    as its rows are distinct. The paper draws a part of the training rows: fit on
-    ``X[::10]``, for example.
+    as its rows are distinct. Up to 2^26 numbers, and unless it is a memory map, a copy
+    for the search is kept as well (float32; one more in float64 where classes have
+    collapsed), so that rows can be scored one at a time; it is not pickled. The paper
+    draws a part of the training rows: fit on ``X[::10]``, for example.
 
     Rotations change no score and the unit of the features changes no ranking; moving
     the origin changes nothing with ``normalize=False`` alone.

@@ -18,20 +18,23 @@ class Part(NamedTuple):
 
 
 def split_rows(X, codes, weights, share, rng):
-    """Draw rows of each class at random.
+    """Draw rows at random, each as likely as any other.
 
     Rows are sorted first. So the split depends on what the rows are and not on how
     they are ordered, and whole weights are split as copies of the row would be.
+
+    Classes are not looked at: rows drawn class by class are no longer exchangeable
+    with a new one, whose class is left to chance.
 
     Parameters
     ----------
     X : array of shape (n, d)
     codes : ndarray of int of shape (n,)
-        Classes of the rows.
+        Classes of the rows, by which equal rows are sorted.
     weights : ndarray of shape (n,) or None
         Frequencies. If they are not whole, rows are drawn together with their weight.
     share : float
-        Share of the rows to draw, of each class as far as a row of it is left.
+        Share of the rows to draw; one at least is drawn, and two are left.
     rng : RandomState
 
     Returns
@@ -39,14 +42,12 @@ def split_rows(X, codes, weights, share, rng):
     drawn, left : Part
     """
     copies, unit = _copies(weights, len(codes))
-    counts = np.bincount(codes, copies).astype(int)
-    wanted = _wanted(counts, share, rng)
-    order = np.lexsort((content_ranks(X), codes))
+    order = np.lexsort((codes, content_ranks(X)))
     copy = np.repeat(order, copies[order])  # the row that each copy is one of
-    copy = copy[np.lexsort((rng.random_sample(len(copy)), codes[copy]))]
-    # Position of each copy within its class, in random order.
-    place = np.arange(len(copy)) - np.repeat(np.cumsum(counts) - counts, counts)
-    taken = copy[place < np.repeat(wanted, counts)]
+    # Rounding of share * n must not cost a row.
+    wanted = int(share * len(copy) * (1 + 4 * np.finfo(float).eps))
+    wanted = max(1, min(wanted, len(copy) - 2))
+    taken = copy[rng.permutation(len(copy))[:wanted]]
     drawn = np.bincount(taken, minlength=len(codes))
     return _part(drawn, unit), _part(copies - drawn, unit)
 
@@ -90,29 +91,6 @@ def _copies(weights, n):
     if np.all(weights == np.rint(weights)) and weights.sum() <= _MOST_COPIES:
         return weights.astype(int), np.ones(n)
     return np.ones(n, dtype=int), weights
-
-
-def _wanted(counts, share, rng):
-    """Number of rows to draw of each class, the same share of each on average."""
-    n = counts.sum()
-    # A class keeps a row for training; all of them together keep two.
-    room = counts - (1 if len(counts) > 1 else 2)
-    expected = np.minimum(share * counts, room)
-    if not expected.any():  # a single row of each class
-        expected = share * counts
-    # Rounding of share * n must not cost a row.
-    total = int(expected.sum() * (1 + 4 * np.finfo(float).eps))
-    total = max(1, min(total, n - 2))
-    order = rng.permutation(len(counts))
-    ends = np.cumsum(expected[order])
-    ends *= total / ends[-1]
-    ends[-1] = total
-    # Each class gets its expected number rounded down or up, by chance.
-    ends = np.floor(ends + rng.random_sample()).astype(int)
-    ends[-1] = total
-    wanted = np.empty_like(counts)
-    wanted[order] = np.diff(ends, prepend=0)
-    return wanted
 
 
 def _part(copies, unit):

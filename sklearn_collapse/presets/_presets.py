@@ -70,7 +70,7 @@ def get_preset(name, *, head=None, **parameters):
     **parameters
         Parameters of the estimator that are to differ from the setting, such as
         ``n_components`` or ``percentile``; in a Pipeline those of the step that has a
-        parameter of that name.
+        parameter of that name, or ``step__parameter``.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def get_preset(name, *, head=None, **parameters):
     >>> detector.fit(data.data, data.target).score_samples(data.X_test).shape
     (2000,)
     """
-    if name not in PRESETS:
+    if not isinstance(name, str) or name not in PRESETS:
         close = get_close_matches(str(name), PRESETS, n=3)
         hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
         raise ValueError(
@@ -122,6 +122,7 @@ def get_preset_names():
     Returns
     -------
     list of str
+        In alphabetical order.
 
     Examples
     --------
@@ -140,5 +141,7 @@ def _owner(estimator, key, name):
     for part in parts:
         if key in part.get_params(deep=False):
             return part
+    if "__" in key and key in estimator.get_params():
+        return estimator
     known = sorted({k for part in parts for k in part.get_params(deep=False)})
     raise TypeError(f"The preset {name!r} has no parameter {key!r}, but {known}.")

@@ -3,7 +3,7 @@
 import os
 from functools import partial
 
-from joblib import Parallel, cpu_count, delayed, effective_n_jobs
+from joblib import cpu_count, effective_n_jobs
 from threadpoolctl import threadpool_limits
 
 
@@ -11,7 +11,8 @@ def in_parallel(function, arguments, n_jobs=None):
     """Yield ``function(argument)`` for each argument, in their order.
 
     BLAS threads are bounded so that all workers together have one for each core; a
-    single worker is this process and keeps all of them.
+    single worker is this process and keeps all of them. Workers have scikit-learn's
+    configuration of this one.
 
     Parameters
     ----------
@@ -24,6 +25,9 @@ def in_parallel(function, arguments, n_jobs=None):
     if n_workers <= 1:
         yield from map(function, arguments)
         return
+    # Here, since the pure maths imports this package without scikit-learn.
+    from sklearn.utils.parallel import Parallel, delayed
+
     threads = max(1, cpu_count() // n_workers)
     task = delayed(partial(_bounded, function, os.getpid(), threads))
     # Workers that are threads of this process share its limits.

@@ -22,9 +22,9 @@ def test_many_rows(library, monkeypatch, kind, rng):
     dtypes = []
     by_blocks = _neighbors.Search._by_blocks
 
-    def watched(self, which, n_candidates, labels, dtype):
+    def watched(self, points, which, n_candidates, labels, dtype):
         dtypes.append((len(which), dtype == np.float32))
-        return by_blocks(self, which, n_candidates, labels, dtype)
+        return by_blocks(self, points, which, n_candidates, labels, dtype)
 
     monkeypatch.setattr(_neighbors.Search, "_by_blocks", watched)
     found = nearest(Points(library.asarray(X)), 9, library.asarray(new))

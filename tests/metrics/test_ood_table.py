@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from joblib import parallel_config
 from numpy.testing import assert_allclose
+from sklearn.ensemble import IsolationForest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_collapse.datasets import load_cifar8_features
@@ -185,6 +187,10 @@ def test_best():
     [
         ({"detectors": [Sum(1)]}, TypeError, "detectors must be a dictionary"),
         ({"X_ood": np.ones((3, 2))}, TypeError, "X_ood must be a dictionary"),
+        ({"detectors": {"a": Sum}}, TypeError, "but 'a' is <class"),
+        ({"detectors": {7: StandardScaler()}}, TypeError, "7 is <.*StandardScaler"),
+        ({"X_id": np.ones((0, 2))}, ValueError, "a on X_id: there are no rows"),
+        ({"X_ood": {3: np.ones((0, 2))}}, ValueError, "a on 3: there are no rows"),
         ({"n_resamples": -1}, ValueError, "n_resamples == -1, must be >= 0"),
         ({"n_resamples": 2.5}, TypeError, "n_resamples"),
         ({"confidence_level": 95}, ValueError, r"\(0, 1\), got 95"),
@@ -196,13 +202,79 @@ def test_errors(sets, options, error, message):
         ood_table(**(arguments | options))
 
 
-def test_scores_without_rank_name_detector_and_set(sets):
-    class Broken(Sum):
-        def score_samples(self, X):
-            return np.where(X[:, 0] > 0, np.nan, 0.0)
+class Given(Sum):
+    """A detector that gives the same scores whatever it is asked."""
 
-    with pytest.raises(ValueError, match="broken on near: y_score contains NaN"):
-        ood_table({"broken": Broken(0)}, *sets)
+    def score_samples(self, X):
+        return self.digits
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        (np.where(np.arange(50) == 9, np.nan, 0.0), r"NaN \(first in row 9\)"),
+        (np.ones(30), r"50 rows have scores of shape \(30,\)"),
+        (np.ones((50, 2)), r"50 rows have scores of shape \(50, 2\)"),
+    ],
+)
+def test_bad_scores_name_detector_and_set(sets, scores, message):
+    with pytest.raises(ValueError, match=f"broken on X_id: .*{message}"):
+        ood_table({"broken": Given(scores)}, sets[0][:50], sets[1])
+
+    class Late(Sum):
+        def score_samples(self, X):
+            return np.ones(80) if len(X) == 80 else scores
+
+    with pytest.raises(ValueError, match=f"broken on near: .*{message}"):
+        ood_table({"broken": Late(0)}, *sets)
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_any_estimator_with_scores(sets, tmp_path, n_jobs):
+    """Pipelines, searches, scikit-learn's detectors; lists, frames and memory maps."""
+    pd = pytest.importorskip("pandas")
+    inside, outside = sets
+    stored = np.memmap(tmp_path / "rows", "float64", mode="w+", shape=inside.shape)
+    stored[:] = inside
+    frames = pd.DataFrame(inside, columns=["a", "b"])
+    search = GridSearchCV(
+        MahalanobisDetector(), {"shrinkage": [None]}, scoring=lambda *_: 0.0, cv=2
+    )
+    detectors = {
+        1: make_pipeline(StandardScaler(), MahalanobisDetector()).fit(inside),
+        (2, "b"): search.fit(inside),
+        None: IsolationForest(n_estimators=5, random_state=0).fit(inside),
+    }
+    expected = [
+        {"detector": name, "set": key}
+        | by_sklearn(detector.score_samples(inside), detector.score_samples(rows))
+        for name, detector in detectors.items()
+        for key, rows in outside.items()
+    ]
+    for X in (stored,) if n_jobs else (stored, inside.tolist()):
+        found = ood_table(detectors, X, outside, n_jobs=n_jobs)
+        assert [row["detector"] for row in found] == [1, 1, (2, "b"), (2, "b")] + 2 * [
+            None
+        ]
+        for row, other in zip(found, expected, strict=True):
+            assert row["set"] == other["set"]
+            for name in METRICS:
+                assert row[name] == pytest.approx(other[name], abs=1e-9)
+    detector = MahalanobisDetector().fit(frames)
+    sets = {key: pd.DataFrame(v, columns=["a", "b"]) for key, v in outside.items()}
+    framed = ood_table({1: detector}, frames, sets)
+    assert framed == ood_table({1: MahalanobisDetector().fit(inside)}, inside, outside)
+
+
+def test_tensors(library, sets):
+    inside, outside = sets
+    detector = MahalanobisDetector().fit(library.asarray(inside))
+    rows = {key: library.asarray(value) for key, value in outside.items()}
+    found = ood_table({"a": detector}, library.asarray(inside), rows)
+    expected = ood_table({"a": MahalanobisDetector().fit(inside)}, inside, outside)
+    assert [row["auroc"] for row in found] == pytest.approx(
+        [row["auroc"] for row in expected], abs=1e-9
+    )
 
 
 # -- linear separability -----------------------------------------------------------

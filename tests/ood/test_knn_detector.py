@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils._param_validation import InvalidParameterError
 
+from sklearn_collapse._linalg._points import Points
 from sklearn_collapse._linalg._weighted_neighbors import bank_of, nearest_shares
 from sklearn_collapse.datasets import load_cifar8_features
 from sklearn_collapse.ood import KNNDetector, _knn
@@ -201,6 +202,32 @@ def test_memory_map_is_kept(tmp_path, data):
     assert np.shares_memory(detector._bank.points.rows, stored)
     expected = oracle.knn(X, new, 5, normalize=False)
     assert_allclose(detector.score_samples(new), expected, rtol=1e-9)
+    assert not detector._bank.points.prepared
+
+
+@pytest.mark.parametrize("d", [3, 12])
+def test_search_is_prepared_once(library, monkeypatch, d, rng):
+    """Rows scored one at a time do not pay for the bank each time."""
+    X, new = rng.normal(size=(300, d)), rng.normal(size=(3, d))
+    rows = library.asarray(new)
+    detector = KNNDetector(5).fit(library.asarray(X))
+    sizes = []
+    framed = Points.framed
+
+    def watched(self, block, xp):
+        sizes.append(block.shape[0])
+        return framed(self, block, xp)
+
+    monkeypatch.setattr(Points, "framed", watched)
+    for i in range(3):
+        detector.score_samples(rows[i : i + 1, :])
+    assert max(sizes) == 1
+    # A copy prepares its own.
+    assert detector._bank.points.prepared
+    twin = pickle.loads(pickle.dumps(detector))
+    assert not twin._bank.points.prepared
+    scores = library.to_numpy(twin.score_samples(rows))
+    assert_allclose(scores, oracle.knn(X, new, 5), rtol=1e-9)
 
 
 def test_normalize_is_that_of_fit(data):

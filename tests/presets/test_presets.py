@@ -6,10 +6,12 @@ import pytest
 from numpy.testing import assert_allclose
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
-from sklearn.pipeline import Pipeline
+from sklearn.model_selection import GridSearchCV
 
 from sklearn_collapse import LinearHead
 from sklearn_collapse.datasets import load_cifar8_features
+from sklearn_collapse.metrics import get_scorer
+from sklearn_collapse.model_selection import LeaveClassesOut
 from sklearn_collapse.ood import ViMDetector
 from sklearn_collapse.presets import PRESETS, Preset, get_preset, get_preset_names
 
@@ -82,10 +84,7 @@ def test_facts(name, data):
     assert preset.formula
     assert preset.source
     estimator = get_preset(name, **({"head": data.head} if preset.needs_head else {}))
-    assert hasattr(
-        clone(estimator),
-        "score_samples" if not isinstance(estimator, Pipeline) else "fit",
-    )
+    assert hasattr(clone(estimator), "score_samples")
 
 
 def test_parameters(data):
@@ -98,8 +97,35 @@ def test_parameters(data):
     assert react[0].percentile == 80
     assert react[-1].contamination == 0.1
     assert react[-1].head is data.head
+    react = get_preset("openood_react", head=data.head, activationshaper__percentile=70)
+    assert react[0].percentile == 70
     # The next one is as published again.
     assert get_preset("openood_react", head=data.head)[0].percentile == 90
+
+
+def test_search(data):
+    """Over parameters of a preset; the best of them make a preset again."""
+    preset = get_preset("openood_scale", head=data.head)
+    grid = {"activationshaper__percentile": [65, 85]}
+    cv = LeaveClassesOut(n_splits=2, random_state=0)
+    search = GridSearchCV(preset, grid, scoring=get_scorer("ood_auroc"), cv=cv)
+    search.fit(data.X[:400], data.y[:400])
+    again = get_preset("openood_scale", head=data.head, **search.best_params_)
+    again.fit(data.X[:400], data.y[:400])
+    assert_allclose(again.score_samples(data.new), search.score_samples(data.new))
+
+
+@pytest.mark.parametrize("name", get_preset_names())
+def test_tensors(name, data):
+    torch = pytest.importorskip("torch")
+    preset = get_preset(
+        name, **({"head": data.head} if PRESETS[name].needs_head else {})
+    )
+    X, y, new = data.X[:300], data.y[:300], data.new[::20]
+    expected = clone(preset).fit(X, y).score_samples(new)
+    found = clone(preset).fit(torch.asarray(X), y).score_samples(torch.asarray(new))
+    assert isinstance(found, torch.Tensor)
+    assert_allclose(found.numpy(), expected, rtol=1e-7)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +135,14 @@ def test_parameters(data):
         ("openood_vim", {}, ValueError, "needs head="),
         ("openood_mds", {"head": LinearHead(np.eye(2))}, ValueError, "has no head"),
         ("openood_mds", {"gamma": 1}, TypeError, "no parameter 'gamma', but"),
+        (
+            "openood_react",
+            {"head": LinearHead(np.eye(2)), "a__b": 1},
+            TypeError,
+            "a__b",
+        ),
         (3, {}, ValueError, "3 is not the name"),
+        (["openood_vim"], {}, ValueError, "is not the name"),
     ],
 )
 def test_errors(name, options, error, message):
