@@ -267,6 +267,6 @@ plt.show()
 
 # %%
 # The mean keeps to the bound; single batches scatter about it. The price is that fewer
-# outliers are found, at `alpha` = 0.02 hardly any. There the smallest p-value, 1 / 1001,
-# is too large for less than ten alarms, since k alarms need k p-values of at most
-# 0.02 k / 200. More rows that calibrate would help.
+# outliers are found, at `alpha` = 0.02 hardly any. There the smallest p-value, which is
+# 1 / 1001, is too large for less than ten alarms, since k alarms need k p-values of at
+# most 0.02 k / 200. More rows that calibrate would help.
