@@ -124,9 +124,10 @@ plt.show()
 # %%
 # For kNN and Mahalanobis the two agree at least on the switch: rows of length 1 are
 # better. For NECO they part: with more than eight components left-out classes fall
-# towards chance and below it, real sets do not. A likely reason is that the classes left out
-# were in the training of the network itself, which gave each of them a direction of its
-# own: NECO has to drop that one to call them unknown. New classes have none.
+# towards chance and below it, real sets do not. A likely reason is that the classes
+# left out were in the training of the network itself, which gave each of them a
+# direction of its own: NECO has to drop that one to call them unknown. New classes have
+# none.
 #
 # Was it worth it?
 # ----------------
