@@ -259,7 +259,7 @@ class MahalanobisDetector(MahalanobisBase):
         """Score that Gaussian rows exceed but for a share of them."""
         for name, meant in (
             ("covariance", self._by_class),
-            ("relative", self.relative),
+            ("relative", self._factors().total is not None),
             ("normalize", self.normalize),
         ):
             if meant:

@@ -276,6 +276,54 @@ def test_directions_are_those_before_shrinkage(components, shrinkage):
     assert_allclose(detector.score_samples(new), expected, rtol=1e-8)
 
 
+@RELATIVE
+@pytest.mark.parametrize("components", ["top", "bottom"])
+def test_floor_is_a_share_of_what_is_kept(library, components, relative):
+    """As if rows had been projected first."""
+    X, y, new = make_data(9)
+    V = oracle.kept_directions(X, y, components, 0.3)
+    assert V.shape[1] > 1 or components == "top"
+
+    def inverse(covariance):
+        values, vectors = np.linalg.eigh(V.T @ covariance @ V)
+        raised = np.maximum(values, 0.3 * values.max())
+        return 0.3 * values.max(), V @ (vectors / raised) @ vectors.T @ V.T
+
+    def distance(x, mean, precision):
+        return (x - mean) @ precision @ (x - mean)
+
+    floor, precision = inverse(oracle.within(X, y))
+    total, mean = inverse(oracle.covariance_of(X))[1], X.mean(axis=0)
+    expected = [
+        relative * distance(x, mean, total)
+        - min(distance(x, m, precision) for m in oracle.means_of(X, y).values())
+        for x in new
+    ]
+    detector = MahalanobisDetector(
+        components=components, variance_share=0.3, floor=0.3, relative=relative
+    ).fit(library.asarray(X), y)
+    assert detector.floor_ == pytest.approx(floor, rel=1e-9)
+    assert detector.rank_ == V.shape[1]
+    found = scores_of(detector, library, new)
+    assert_allclose(found, expected, rtol=1e-7, atol=1e-7 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("shrinkage", [1e-20, 0.5, "oas", "ledoit_wolf"])
+@pytest.mark.parametrize("components", ["top", "bottom"])
+def test_shrunk_rounding_is_no_variance(components, shrinkage):
+    """Rows of a class that differ by rounding alone vary in no direction."""
+    rng = np.random.default_rng(10)
+    y = np.arange(300) % 3
+    X = (100 + 5 * rng.normal(size=(3, 6))).astype(np.float32)[y]
+    X += np.spacing(X) * rng.integers(-1, 2, X.shape).astype(np.float32)
+    whole = MahalanobisDetector(shrinkage=shrinkage).fit(X, y)
+    detector = MahalanobisDetector(components=components, shrinkage=shrinkage).fit(X, y)
+    assert detector.rank_ == whole.rank_ == 0
+    assert_allclose(
+        detector.score_samples(X + 1), whole.score_samples(X + 1), rtol=1e-6
+    )
+
+
 @pytest.mark.parametrize("components", ["top", "bottom"])
 def test_a_tie_at_the_cut_warns(components):
     signs = np.array([[1.0, 1], [1, -1], [-1, 1], [-1, -1]])
@@ -384,6 +432,22 @@ def test_chi2_flags_the_share_of_gaussian_rows(n_classes, rng):
         assert flagged == pytest.approx(0.05, abs=0.01)
     else:
         assert 0.001 < flagged < 0.045
+
+
+def test_chi2_on_the_bundled_features():
+    """The figure of the docstring."""
+    data = load_cifar8_features()
+    detector = MahalanobisDetector().fit(data.data, data.target)
+    detector.calibrate(threshold="chi2")
+    flagged = np.mean(detector.predict(data.X_test) == -1)
+    assert flagged == pytest.approx(0.17, abs=0.005)
+
+
+def test_chi2_of_one_class_that_is_relative():
+    """It is the plain distance."""
+    X, _, _ = make_data(14)
+    detector = MahalanobisDetector(relative=True).fit(X).calibrate(threshold="chi2")
+    assert detector.offset_ == pytest.approx(-stats.chi2.isf(0.05, 6))
 
 
 @pytest.mark.parametrize(
