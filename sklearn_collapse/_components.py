@@ -7,8 +7,7 @@ from sklearn_collapse._linalg._spectrum import cuts_tie, share_components
 from sklearn_collapse.utils._arrays import device_of, namespace, to_numpy
 from sklearn_collapse.utils._warnings import warn_caller
 
-
-# Numbers of principal components of Wang et al. (2022), by the least number of features.
+# Numbers of components of Wang et al. (2022), by the least number of features.
 _DEFAULTS = ((2048, 1000), (768, 512))
 
 

@@ -3,7 +3,6 @@
 from numbers import Real
 from typing import Any
 
-import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_collapse._estimated import fit_covariance, with_covariance

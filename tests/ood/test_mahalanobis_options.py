@@ -21,7 +21,11 @@ from sklearn.model_selection import GridSearchCV
 from sklearn_collapse import ClassMoments
 from sklearn_collapse.datasets import load_cifar8_features
 from sklearn_collapse.metrics import get_scorer
-from sklearn_collapse.ood import MahalanobisDetector, MahalanobisSVDD
+from sklearn_collapse.ood import (
+    MahalanobisDetector,
+    MahalanobisSVDD,
+    ReconstructionDetector,
+)
 from sklearn_collapse.utils import move_estimator
 
 RELATIVE = pytest.mark.parametrize("relative", [False, True])
@@ -190,9 +194,10 @@ def test_search_over_the_covariance():
 # -- components --------------------------------------------------------------------
 
 
-@RELATIVE
-@NORMALIZE
-@pytest.mark.parametrize("share", [0.05, 0.3, 0.9, 0.999])
+@pytest.mark.parametrize(
+    ("relative", "normalize"), [(False, False), (True, False), (True, True)]
+)
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.9])
 @pytest.mark.parametrize("components", ["top", "bottom"])
 @pytest.mark.parametrize("covariance", ["tied", "class"])
 def test_components(library, covariance, components, share, relative, normalize):
@@ -216,12 +221,9 @@ def test_components(library, covariance, components, share, relative, normalize)
 def test_every_number_of_components_occurs():
     """The cases above do not all keep everything, nor a single direction."""
     X, y, _ = make_data(7)
-    for components in ("top", "bottom"):
-        sizes = {
-            oracle.kept_directions(X, y, components, s).shape[1]
-            for s in (0.05, 0.3, 0.9, 0.999)
-        }
-        assert len(sizes) >= 3
+    for components, expected in (("top", [1, 1, 4]), ("bottom", [2, 5, 6])):
+        kept = [oracle.kept_directions(X, y, components, s) for s in (0.05, 0.3, 0.9)]
+        assert [V.shape[1] for V in kept] == expected
 
 
 @pytest.mark.parametrize(("components", "share"), [("top", 0.99), ("bottom", 0.01)])
@@ -386,6 +388,22 @@ def test_null_space_among_long_directions(covariance, relative):
     if covariance == "class":
         assert_array_equal(detector.rank_, 2)
     assert detector.score_samples(lit).max() < detector.score_samples(X).min()
+
+
+@pytest.mark.parametrize(
+    "detector",
+    [
+        MahalanobisDetector(),
+        MahalanobisDetector("class", relative=True),
+        MahalanobisSVDD(floor=0),
+        ReconstructionDetector(2),
+    ],
+    ids=repr,
+)
+def test_variances_whose_inverse_overflows(library, detector):
+    X, y, _ = make_data(16)
+    with pytest.raises(ValueError, match=r"too small .* inverses\. Rescale"):
+        detector.fit(library.asarray(1e-160 * X), y)
 
 
 # -- threshold by the chi-squared law --------------------------------------------------

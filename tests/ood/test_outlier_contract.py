@@ -98,24 +98,14 @@ STREAMING = [
 MAHALANOBIS = [k for k, v in DETECTORS.items() if isinstance(v, MahalanobisDetector)]
 NEEDS_LABELS = [name for name in DETECTORS if name.endswith("lda")]
 SUBSPACES = [name for name in DETECTORS if name.startswith("subspaces")]
+# With "lda" by default, and one class without labels.
+ONE_CLASS = ["she", "she euclidean", "nnguide", "nnguide cosine", "costarr"]
 USES_LABELS = [
-    *(*MAHALANOBIS, *NEEDS_LABELS, *SUBSPACES),
+    *(*MAHALANOBIS, *NEEDS_LABELS, *SUBSPACES, *ONE_CLASS),
     *("vim discriminant", "nci", "fdbd", "svdd"),
 ]
 NEEDS_FITTED = ("score_samples", "decision_function", "predict", "calibrate")
 KINDS = tuple(dict.fromkeys(type(detector) for detector in DETECTORS.values()))
-# With "lda" by default, and one class without labels.
-ONE_CLASS = ["she", "she euclidean", "nnguide", "nnguide cosine", "costarr"]
-USES_LABELS = MAHALANOBIS + NEEDS_LABELS + ONE_CLASS
-KINDS = (
-    MahalanobisDetector,
-    NECODetector,
-    LogitDetector,
-    KNNDetector,
-    SHEDetector,
-    NNGuideDetector,
-    COSTARRDetector,
-)
 
 detectors = pytest.mark.parametrize("name", DETECTORS)
 streaming = pytest.mark.parametrize("name", STREAMING)
