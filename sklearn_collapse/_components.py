@@ -7,6 +7,14 @@ from sklearn_collapse._linalg._spectrum import cuts_tie, share_components
 from sklearn_collapse.utils._arrays import device_of, namespace, to_numpy
 from sklearn_collapse.utils._warnings import warn_caller
 
+# Numbers of components of Wang et al. (2022), by the least number of features.
+_DEFAULTS = ((2048, 1000), (768, 512))
+
+
+def default_components(d):
+    """Number of components that Wang et al. (2022) use with d features for ViM."""
+    return next((k for least, k in _DEFAULTS if d >= least), d // 2)
+
 
 def count_components(
     moments, spectrum, wanted, deviations=None, *, scatter="total", plain=None

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn_collapse._linalg._moments import unit_rows
 from sklearn_collapse._linalg._rows import map_rows
 from sklearn_collapse._linalg._shrinkage import STACK_BYTES
-from sklearn_collapse._linalg._spectrum import noise_factor
+from sklearn_collapse._linalg._spectrum import checked_inverse, noise_factor
 from sklearn_collapse.utils._arrays import (
     Array,
     as_like,
@@ -148,11 +148,13 @@ def _decompose(moments, shares, here, rules, basis, xp):
     counted = values > limits
     ranks = to_numpy(xp.sum(xp.astype(counted, xp.int64), axis=1))
     inverse, floors = _floored(values, counted, limits, rules.floor, xp)
+    checked_inverse(inverse, xp)
     return Inverses(
         inverse, vectors, to_numpy(floors), to_numpy(largest), ranks, ranks == 0
     )
 
 
+@np.errstate(over="ignore")
 def _floored(values, counted, limits, floor, xp):
     """Inverse eigenvalues and the floor of each class, as `floored_inverse`."""
     zero, one = xp.zeros_like(values), xp.ones_like(values)

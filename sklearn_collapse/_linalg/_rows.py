@@ -32,6 +32,10 @@ from sklearn_collapse.utils._finite import check_finite, raise_nonfinite
 _NEGLIGIBLE = 1e-4
 _NEAR = 1e2
 
+# Largest error of a whitened coordinate, in its standard deviations, that float32
+# products may cause; beyond it rows are worked on in float64.
+_COORDINATE_ERROR = 1e-3
+
 # Bytes of results that wait on a GPU for the last block.
 _COLLECTED = 2**28
 
@@ -41,6 +45,17 @@ def squares_fit_float32(least, most, xp):
     info = xp.finfo(xp.float32)
     eps = float(info.eps)
     return float(info.smallest_normal) / eps**2 < least and most < float(info.max) * eps
+
+
+def whitening_needs_float64(condition):
+    """Whether float32 loses digits of distances under a covariance.
+
+    Parameters
+    ----------
+    condition : float
+        Its largest eigenvalue over the least after the floor.
+    """
+    return float(np.finfo(np.float32).eps) * condition**0.5 > _COORDINATE_ERROR
 
 
 class ClassMetric(NamedTuple):

@@ -162,6 +162,17 @@ def cuts_tie(values, k, eps, noise=0.0):
     return float(values[k - 1] - values[k]) <= rounding
 
 
+def checked_inverse(inverse, xp):
+    """Return inverse variances, or raise if float64 does not hold them."""
+    if not bool(xp.all(xp.isfinite(inverse))):
+        raise ValueError(
+            "The variances of the features are too small or too large for float64 to "
+            "hold their inverses. Rescale the features."
+        )
+    return inverse
+
+
+@np.errstate(over="ignore")
 def floored_inverse(spectrum, floor="auto", *, level=None, xp):
     """Inverse eigenvalues of a covariance whose spectrum is kept off zero.
 
@@ -188,10 +199,11 @@ def floored_inverse(spectrum, floor="auto", *, level=None, xp):
     counts = xp.arange(values.shape[0], device=device_of(values)) < spectrum.rank
     if floor == 0:
         safe = xp.where(counts, values, xp.ones_like(values))
-        return xp.where(counts, 1 / safe, xp.zeros_like(values)), 0.0
+        inverse = xp.where(counts, 1 / safe, xp.zeros_like(values))
+        return checked_inverse(inverse, xp), 0.0
     level = level or spectrum.floor or 1.0
     if floor == "auto" or not spectrum.rank:
         raised = xp.clip(values, level, None)
-        return 1 / xp.where(counts, values, raised), level
+        return checked_inverse(1 / xp.where(counts, values, raised), xp), level
     level = floor * spectrum.largest
-    return 1 / xp.clip(values, level, None), level
+    return checked_inverse(1 / xp.clip(values, level, None), xp), level

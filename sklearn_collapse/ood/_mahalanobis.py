@@ -41,15 +41,16 @@ class MahalanobisDetector(MahalanobisBase):
         Share of (tr S / d) I in the covariance: a number in [0, 1], or the estimate of
         Chen et al. or of Ledoit and Wolf. The latter needs rows: ``fit`` alone.
     floor : "auto" or float, default="auto"
-        What inverse eigenvalues are floored at. "auto" raises directions that the rank
+        What eigenvalues are floored at. "auto" raises directions that the rank
         rule drops to its threshold; a positive number raises all eigenvalues to that
         share of the largest; 0 is the pseudo-inverse, which is blind to directions
         that never vary in training.
     components : {"all", "top", "bottom"}, default="all"
         Rows are projected onto principal directions of the covariance within classes
         first. "top": the fewest leading directions that together hold at least
-        ``variance_share`` of the variance. "bottom": the fewest last ones that do,
-        and all directions that never vary in training.
+        ``variance_share`` of the variance, blind to units that were off in training.
+        "bottom": the fewest last ones that do, and all directions that never vary in
+        training.
     variance_share : float, default=None
         For "top" and "bottom", in (0, 1). None is 0.99 for "top", 0.01 for "bottom".
     contamination : float, default=0.05
@@ -69,7 +70,8 @@ class MahalanobisDetector(MahalanobisBase):
     means_ : array of shape (C, d)
         Class means; of a single class the location that an estimator has found.
     covariance_ : array of shape (d, d)
-        Covariance after shrinkage, before the floor; (C, d, d) for "class".
+        Covariance after shrinkage, before the floor; (C, d, d) for "class", the tied
+        one for classes that do not vary.
     covariance_estimator_ : estimator object
         The fitted clone of ``covariance``, if that is an estimator.
     shrinkage_ : float
@@ -78,7 +80,8 @@ class MahalanobisDetector(MahalanobisBase):
         Absolute floor of the eigenvalues, 0 for the pseudo-inverse; for "class" an
         ndarray of shape (C,).
     rank_ : int
-        Rank of the covariance by the rank rule; for "class" an ndarray of shape (C,).
+        Rank of the covariance by the rank rule, on the directions that are kept; for
+        "class" an ndarray of shape (C,).
     n_components_ : int
         Number of directions that are kept.
     classes_ : ndarray of shape (C,)
@@ -101,41 +104,43 @@ class MahalanobisDetector(MahalanobisBase):
 
     Notes
     -----
-    The score is -min_c (x - mu_c)^T Sigma_W^-1 (x - mu_c), in (-inf, 0]; with
-    ``relative=True`` -(min_c d_c - d_0), d_0 from the mean and the covariance of all
-    rows. Ranking by it does not change under invertible linear maps as long as no
-    floor acts, all components are kept, and ``normalize`` is off.
+    Higher is more in-distribution. With d(x; mu, S) = (x - mu)^T S^-1 (x - mu), the
+    class means mu_c, the covariance within classes S_W (normaliser n), the mean m of
+    all rows and their covariance S_T (normaliser n), the score is ::
 
-    With ``covariance="class"`` the score is max_c log N(x; mu_c, Sigma_c), natural
-    logarithms, ::
+        "tied"            -min_c d(x; mu_c, S_W), in (-inf, 0]
+        "tied", relative  d(x; m, S_T) - min_c d(x; mu_c, S_W)
+        "class" [1]_      max_c log N(x; mu_c, S_c), S_c with the normaliser n_c
+        "class", relative max_c log N(x; mu_c, S_c) - log N(x; m, S_T)
 
-        log N = -((x - mu)^T Sigma^-1 (x - mu) + log det Sigma + r log 2 pi) / 2
+        log N(x; mu, S) = -(d(x; mu, S) + log det S + r log 2 pi) / 2
 
-    r the number of directions that are kept, without priors of the classes, as in
-    [1]_; relative scores have log N of all rows as one class taken off. Rank, shrinkage
-    and floor are those of each class, and eigenvalues count in the determinant after
-    the floor. So a class with fewer rows than features has a density that is very high
-    on the span of its rows and vanishes elsewhere: use shrinkage. A class that does not
-    vary at all, such as one of a single row, has no covariance of its own and takes the
-    tied one. Scoring takes one product with a d x d matrix per class, n C d^2
-    operations instead of n d (C + d), and O(C d^2) memory; moments must have been
-    gathered with ``class_scatter=True``.
+    with natural logarithms, r the number of directions that are kept, and no priors.
+    Rotations and changes of the unit change no ranking (unless an estimator's
+    covariance does not follow them), other invertible linear maps do not either as
+    long as no floor acts, all components are kept, and there is neither shrinkage nor
+    ``normalize``.
 
-    The directions of ``components`` are those of the tied covariance before shrinkage,
-    or of the estimate, for "class" and relative scores too. The direction at a cut is
-    in both halves if it holds part of both shares. [4]_ finds that directions of little
-    variance tell anomalies from normal rows; "top" is blind to units that were off in
-    training. Where eigenvalues on both sides of the cut are equal a warning says so,
-    and where nothing varies within classes all directions are kept.
+    **Directions that never vary** count: a row that lights a unit that was off in
+    training scores about -1 / floor and keeps no digits of the rest. With
+    ``relative=True`` and ``floor="auto"`` the floor of S_T is larger by the ratio of
+    the largest eigenvalues, so that such rows do not cancel.
 
-    The null space counts: a row that lights a unit that was always off in training
-    scores about -1 / floor, and its score keeps no digits of the rest. With
-    ``relative=True`` and ``floor="auto"`` the floor of the total covariance is larger
-    by the ratio of the largest eigenvalues, so that such rows do not cancel.
+    **One covariance per class.** Rank, shrinkage and floor are those of each class, and
+    determinants are of the floored covariance: a class of fewer rows than features has
+    a very high density on the span of its rows alone, so shrink. A class that does not
+    vary, such as one of a single row, takes the tied covariance. Scoring takes
+    n C d^2 operations instead of n d (C + d), and O(C d^2) memory; moments must have
+    been gathered with ``class_scatter=True``.
 
-    float32 rows are mapped in float32, unless the covariance is so ill-conditioned
-    that float64 is needed for three digits. A threshold set on training rows flags far
-    too much when n is near d: calibrate on rows that were not fitted on.
+    **Components** [4]_ are directions of S_W before shrinkage, or of the estimate, for
+    "class" and relative scores too. Floors and ranks are those of what is kept; the
+    level of the shrinkage is that of all directions. The direction at a cut is in both
+    halves if it holds part of both shares; a tie there warns. Where nothing varies
+    within classes all directions are kept.
+
+    float32 rows are mapped in float32, unless three digits need float64. A threshold
+    set on training rows flags far too much when n is near d: calibrate on others.
 
     References
     ----------
@@ -259,7 +264,7 @@ class MahalanobisDetector(MahalanobisBase):
         """Score that Gaussian rows exceed but for a share of them."""
         for name, meant in (
             ("covariance", self._by_class),
-            ("relative", self.relative),
+            ("relative", self._factors().total is not None),
             ("normalize", self.normalize),
         ):
             if meant:

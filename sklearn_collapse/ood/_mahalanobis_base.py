@@ -3,13 +3,12 @@
 from numbers import Real
 from typing import Any
 
-import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_collapse._estimated import fit_covariance, with_covariance
 from sklearn_collapse._linalg._gaussians import class_covariances, largest_log_density
 from sklearn_collapse._linalg._moments import unit_rows
-from sklearn_collapse._linalg._rows import nearest_class
+from sklearn_collapse._linalg._rows import nearest_class, whitening_needs_float64
 from sklearn_collapse._shrinkage import SHRINKAGE, ShrinkageMixin
 from sklearn_collapse.ood._base import MomentsDetector
 from sklearn_collapse.ood._mahalanobis_factors import (
@@ -18,14 +17,10 @@ from sklearn_collapse.ood._mahalanobis_factors import (
     pool,
     tied_factors,
 )
-from sklearn_collapse.utils._arrays import Rows, namespace, to_numpy
+from sklearn_collapse.utils._arrays import Rows, as_like, namespace, to_numpy
 from sklearn_collapse.utils._available import available_unless
 from sklearn_collapse.utils._labels import encode_known
 from sklearn_collapse.utils._sklearn_private import Interval, StrOptions
-
-# Largest error of a whitened coordinate, in its standard deviations, that float32
-# products may cause; beyond it rows are worked on in float64.
-_COORDINATE_ERROR = 1e-3
 
 # Share of the variance that Rippel et al. keep at the top or at the bottom.
 _SHARES = {"top": 0.99, "bottom": 0.01}
@@ -111,13 +106,15 @@ class MahalanobisBase(ShrinkageMixin, MomentsDetector):
     def covariance_(self):
         """Covariance after shrinkage."""
         check_is_fitted(self, "moments_")
-        if self.covariance != "class":
-            within = self._source("within")
-            return within.moments._covariance(within.which, within.shrinkage)
-        moments = self._with_class_scatters()._gathered()
-        every = slice(0, moments.means.shape[0])
-        shares = self._class_intensities()
-        return class_covariances(moments, shares, every, namespace(moments.means))
+        within = self._source("within")
+        tied = within.moments._covariance(within.which, within.shrinkage)
+        if not self._by_class:
+            return tied
+        borrowed = as_like(self._factors().borrowed, tied)
+        moments, xp = self.moments_._gathered(), namespace(tied)
+        shares, every = self._class_intensities(), slice(0, moments.means.shape[0])
+        own = class_covariances(moments, shares, every, xp)
+        return xp.where(borrowed[:, None, None], tied, own)
 
     @property
     def shrinkage_(self):
@@ -244,10 +241,9 @@ class MahalanobisBase(ShrinkageMixin, MomentsDetector):
         n, d = X.shape
         products = factors.within.means.shape[0] if self._by_class else 1
         rows = Rows(X, self.device, work=float(n) * d * d * products)
-        eps = float(np.finfo(np.float32).eps)
         options = {
             "normalize": self.moments_.normalize,
-            "wide": eps * factors.condition**0.5 > _COORDINATE_ERROR,
+            "wide": whitening_needs_float64(factors.condition),
         }
         if self._by_class:
 

@@ -49,29 +49,23 @@ class Factors(NamedTuple):
     rank: int | np.ndarray
     condition: float  # of the floored covariances, the largest
     kept: slice  # of the directions of the covariance, in order
+    borrowed: np.ndarray | None = None  # (C,) of bool: classes with the tied one
 
 
 class Pooled(NamedTuple):
-    """The covariance about the class means, its inverse, and what is kept of it."""
+    """The covariance about the class means on the directions that are kept."""
 
     spectrum: Spectrum
-    inverse: Array  # (d,)
+    inverse: Array  # (r,)
     floor: float
-    kept: slice
-
-    @property
-    def largest(self):
-        """Largest eigenvalue that is kept; 0 if none counts."""
-        counts = self.kept.start < self.spectrum.rank
-        return float(self.spectrum.values[self.kept.start]) if counts else 0.0
+    kept: slice  # of all directions
+    most: float  # largest eigenvalue of all directions
 
     @property
     def basis(self):
         """Directions that are kept, or None for all."""
         vectors = self.spectrum.vectors
-        if self.kept == slice(0, vectors.shape[1]):
-            return None
-        return vectors[:, self.kept]
+        return None if vectors.shape[0] == vectors.shape[1] else vectors
 
 
 def pool(within, floor, components, share):
@@ -100,9 +94,15 @@ def pool(within, floor, components, share):
         # Where nothing varies no direction differs from another, and all are kept.
         if plain.rank:
             kept = _kept(moments, plain, components, share, xp)
+    most = float(xp.max(spectrum.values))
+    spectrum = spectrum._replace(
+        values=spectrum.values[kept],
+        vectors=spectrum.vectors[:, kept],
+        rank=max(min(kept.stop, spectrum.rank) - kept.start, 0),
+    )
     level = moments._zero_level(spectrum)
     inverse, floor = floored_inverse(spectrum, floor, level=level, xp=xp)
-    return Pooled(spectrum, inverse, floor, kept)
+    return Pooled(spectrum, inverse, floor, kept, most)
 
 
 def _kept(moments, spectrum, components, share, xp):
@@ -135,17 +135,16 @@ def tied_factors(within, total, pooled, floor):
     """
     means, mean = within.moments.means_, within.moments.mean_
     xp = namespace(means)
-    spectrum, kept = pooled.spectrum, pooled.kept
-    inverse = pooled.inverse[kept]
-    root = spectrum.vectors[:, kept] * xp.sqrt(inverse)
+    spectrum = pooled.spectrum
+    root = spectrum.vectors * xp.sqrt(pooled.inverse)
     # The directions that are left out are in the rows, and in the sums of a product.
-    condition = float(xp.max(spectrum.values) * xp.max(inverse))
+    condition = pooled.most * float(xp.max(pooled.inverse))
     background = None
     if total is not None:
         level = 2 * pooled.floor
         whole = total.spectrum(pooled.basis)
-        if pooled.largest:
-            level = pooled.floor * whole.largest / pooled.largest
+        if spectrum.rank:
+            level = pooled.floor * whole.largest / spectrum.largest
         inverse, _ = floored_inverse(whole, floor, level=level, xp=xp)
         background = class_metric(
             mean[None, :], mean, whole.vectors * xp.sqrt(inverse), xp
@@ -158,7 +157,7 @@ def tied_factors(within, total, pooled, floor):
         pooled.floor,
         spectrum.rank,
         condition,
-        kept,
+        pooled.kept,
     )
 
 
@@ -176,19 +175,15 @@ def class_factors(within, total, pooled, floor, shares):
     -------
     Factors
     """
-    moments, kept = within.moments, pooled.kept
+    moments, spectrum = within.moments, pooled.spectrum
     xp = namespace(moments.means_)
-    rank = min(kept.stop, pooled.spectrum.rank) - kept.start
     found = class_inverses(
         moments._gathered(),
         shares,
         Rules(floor, moments.input_eps_, moments._product_eps()),
         (
-            pooled.inverse[kept],
-            pooled.spectrum.vectors[:, kept],
-            pooled.floor,
-            pooled.largest,
-            max(rank, 0),
+            *(pooled.inverse, spectrum.vectors),
+            *(pooled.floor, spectrum.largest, spectrum.rank),
         ),
         pooled.basis,
         xp,
@@ -202,7 +197,7 @@ def class_factors(within, total, pooled, floor, shares):
     condition, background = found.condition, None
     if pooled.basis is not None:
         steepest = float(xp.max(found.inverse))
-        condition = max(condition, float(xp.max(pooled.spectrum.values)) * steepest)
+        condition = max(condition, pooled.most * steepest)
     if total is not None:
         whole = total.spectrum(pooled.basis)
         # A row that leaves the span of all classes must not cancel: in the total
@@ -219,21 +214,22 @@ def class_factors(within, total, pooled, floor, shares):
     return Factors(
         gaussians(moments.means_, found.inverse, found.vectors, xp),
         background,
-        shares,
+        np.where(found.borrowed, within.shrinkage, shares),
         found.floors,
         found.ranks,
         condition,
-        kept,
+        pooled.kept,
+        found.borrowed,
     )
 
 
 def _shrunk_spectrum(plain, share, xp):
     """Spectrum of a shrunk covariance, on the eigenvectors of the plain one.
 
-    Where shrinkage leaves all eigenvalues equal, those of its own would be any.
+    Where shrinkage leaves all eigenvalues equal, those of its own would be any. What
+    did not count does as soon as its share of the identity exceeds rounding.
     """
-    total = float(xp.sum(plain.values))
-    if not share or not total:
-        return plain
     d = plain.values.shape[0]
-    return plain._replace(values=(1 - share) * plain.values + share * total / d, rank=d)
+    level = share * float(xp.sum(plain.values)) / d
+    rank = d if level > plain.floor else plain.rank
+    return plain._replace(values=(1 - share) * plain.values + level, rank=rank)

@@ -31,7 +31,7 @@ class MahalanobisSVDD(MahalanobisBase):
         Share of (tr S / d) I in the covariance: a number in [0, 1], or the estimate of
         Chen et al. or of Ledoit and Wolf. The latter needs rows: ``fit`` alone.
     floor : "auto" or float, default="auto"
-        What inverse eigenvalues are floored at. "auto" raises directions that the rank
+        What eigenvalues are floored at. "auto" raises directions that the rank
         rule drops to its threshold; a positive number raises all eigenvalues to that
         share of the largest; 0 is the pseudo-inverse, which is blind to directions
         that never vary in training.

@@ -3,19 +3,23 @@
 from numbers import Integral, Real
 from typing import NamedTuple
 
-import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_collapse._components import count_components, warn_of_tie
-from sklearn_collapse._linalg._rows import ClassMetric, class_metric, nearest_class
+from sklearn_collapse._components import (
+    count_components,
+    default_components,
+    warn_of_tie,
+)
+from sklearn_collapse._linalg._rows import (
+    ClassMetric,
+    class_metric,
+    nearest_class,
+    whitening_needs_float64,
+)
 from sklearn_collapse._linalg._spectrum import Spectrum, floored_inverse
 from sklearn_collapse.ood._base import MomentsDetector
 from sklearn_collapse.utils._arrays import Array, Rows, device_of, namespace
 from sklearn_collapse.utils._sklearn_private import Interval
-
-# Largest error of a whitened coordinate, in its standard deviations, that float32
-# products may cause; beyond it rows are worked on in float64.
-_COORDINATE_ERROR = 1e-3
 
 
 class _Model(NamedTuple):
@@ -209,8 +213,7 @@ class ReconstructionDetector(MomentsDetector):
         model = self._model()
         d, kept = model.metric.root.shape
         rows = Rows(X, self.device, work=float(X.shape[0]) * d * kept)
-        eps = float(np.finfo(np.float32).eps)
-        wide = eps * model.condition**0.5 > _COORDINATE_ERROR
+        wide = whitening_needs_float64(model.condition)
         return rows.home(-nearest_class(rows, model.metric, wide=wide)[1])
 
     def _model(self):
@@ -261,7 +264,7 @@ class ReconstructionDetector(MomentsDetector):
         wanted, rank = self.n_components, spectrum.rank
         d = spectrum.values.shape[0]
         if wanted is None:
-            k = min(_default_components(d), rank)
+            k = min(max(default_components(d), 1), rank)
             warn_of_tie(self.moments_, spectrum, k, "n_components=None")
             return k
         if not rank or (isinstance(wanted, Integral) and wanted > rank):
@@ -271,10 +274,3 @@ class ReconstructionDetector(MomentsDetector):
                 f"Pass a smaller number, a share of the variance or None."
             )
         return count_components(self.moments_, spectrum, wanted)
-
-
-def _default_components(d):
-    """Number of components that Wang et al. (2022) use with d features for ViM."""
-    if d >= 2048:
-        return 1000
-    return 512 if d >= 768 else max(d // 2, 1)

@@ -5,7 +5,11 @@ from typing import NamedTuple
 
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_collapse._components import count_components, warn_of_tie
+from sklearn_collapse._components import (
+    count_components,
+    default_components,
+    warn_of_tie,
+)
 from sklearn_collapse._linalg._residual_norms import (
     Residual,
     residual_norms,
@@ -15,9 +19,6 @@ from sklearn_collapse._linalg._spectrum import Spectrum, eigh_by_rank
 from sklearn_collapse.ood._base import MomentsDetector
 from sklearn_collapse.utils._arrays import Rows, namespace
 from sklearn_collapse.utils._sklearn_private import Interval, StrOptions
-
-# Numbers of principal components of the authors, by the least number of features.
-_DEFAULTS = ((2048, 1000), (768, 512))
 
 
 class _Space(NamedTuple):
@@ -99,8 +100,7 @@ class ResidualBase(MomentsDetector):
         """Number of components, or an error that says why there are not as many."""
         wanted, rank, d = self.n_components, spectrum.rank, spectrum.values.shape[0]
         if wanted is None:
-            default = next((k for least, k in _DEFAULTS if d >= least), d // 2)
-            k = min(default, rank)
+            k = min(default_components(d), rank)
             warn_of_tie(self.moments_, spectrum, k, "n_components=None")
             return k
         if isinstance(wanted, Integral) and wanted > min(rank, d - 1):

@@ -208,6 +208,11 @@ def test_class_of_equal_rows(library, shrinkage):
     detector = MahalanobisDetector("class", shrinkage=shrinkage)
     detector.fit(library.asarray(X), y)
     assert_array_equal(detector.rank_, 5)
+    tied = MahalanobisDetector(shrinkage=shrinkage).fit(X, y)
+    assert_allclose(
+        library.to_numpy(detector.covariance_)[-1], tied.covariance_, rtol=1e-9
+    )
+    assert detector.shrinkage_[-1] == pytest.approx(tied.shrinkage_, rel=1e-9)
     own = scores_of(detector, library, X[-1:] + 0.1)
     assert np.isfinite(own).all()
     assert own[0] > scores_of(detector, library, X[-1:] + 30)[0]

@@ -9,9 +9,9 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score
 from sklearn.utils._param_validation import InvalidParameterError
 
+from sklearn_collapse._components import default_components
 from sklearn_collapse.datasets import load_cifar8_features
 from sklearn_collapse.ood import MahalanobisDetector, ReconstructionDetector
-from sklearn_collapse.ood._reconstruction import _default_components
 
 WEIGHTS = ((1.0, 1.0), (0.0, 1.0), (1.0, 0.0), (0.3, 2.0))
 
@@ -105,16 +105,18 @@ def test_attributes(library):
     )
 
 
-@pytest.mark.parametrize(
-    ("d", "expected"), [(1, 1), (2, 1), (7, 3), (767, 383), (768, 512), (2048, 1000)]
-)
-def test_default_number(d, expected):
+@pytest.mark.parametrize(("d", "expected"), [(1, 1), (2, 1), (7, 3), (200, 49)])
+def test_default_number(d, expected, rng):
     """At most the rank."""
-    rng = np.random.default_rng(0)
     detector = ReconstructionDetector().fit(rng.normal(size=(50, d)))
-    assert detector.n_components_ == min(expected, 49)
-    # The decision that a small rank hides.
-    assert _default_components(d) == expected
+    assert detector.n_components_ == expected
+
+
+@pytest.mark.parametrize(
+    ("d", "expected"), [(767, 383), (768, 512), (2047, 512), (2048, 1000)]
+)
+def test_default_number_of_wide_rows(d, expected):
+    assert default_components(d) == expected
 
 
 def test_labels_do_not_matter():
