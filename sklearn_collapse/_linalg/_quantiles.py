@@ -70,6 +70,8 @@ def entry_range(rows):
     return found
 
 
+# NumPy 1.26 pads what it divides by the smallest numbers, and the padding overflows.
+@np.errstate(over="ignore")
 def entry_quantiles(rows, shares, weights, extent):
     """Quantiles of all entries of the rows, interpolated linearly.
 

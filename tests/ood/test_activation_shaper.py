@@ -250,7 +250,7 @@ def sample(request, monkeypatch):
     """A sample, of which there is none of so few entries, that helps or does not."""
     monkeypatch.setattr(_quantiles, "_SAMPLE_ROWS", 16)
     monkeypatch.setattr(_quantiles, "_SAMPLE", 64)
-    margin = {"bad": 0.0}.get(request.param, 0.2)
+    margin = {"bad": 0.0}.get(request.param, 0.09)
     monkeypatch.setattr(_quantiles, "_MARGIN", margin)
     if request.param != "good":
         monkeypatch.setattr(_quantiles, "_SORTED", 3)
