@@ -105,7 +105,7 @@ class _Softmax(NamedTuple):
 
 def _softmax(logits, temperature, xp):
     largest = xp.max(logits, axis=1, keepdims=True)
-    shifted = (logits - largest) / _at_least_normal(temperature, logits, xp)
+    shifted = _below(logits, largest, temperature, xp)
     shifted = xp.maximum(shifted, _lowest(logits, xp))
     grown, is_largest = xp.exp(shifted), _is_largest(logits, xp)
     # Nan where the largest is infinite: the others alone would not tell.
@@ -141,16 +141,17 @@ def _lowest(like, xp):
     return xp.asarray(lowest, dtype=like.dtype, device=device_of(like))
 
 
-def _at_least_normal(temperature, logits, xp):
-    """Return the temperature, which may be zero in the dtype of the logits.
-
-    The largest logit over it would be nan.
-    """
-    return max(temperature, float(xp.finfo(logits.dtype).smallest_normal))
+def _below(logits, largest, temperature, xp):
+    """Return (l_c - largest) / T."""
+    gaps = logits - largest
+    if temperature == 1:
+        return gaps
+    # It may be zero in the dtype of the logits: the largest over it would be nan.
+    return gaps / max(temperature, float(xp.finfo(logits.dtype).smallest_normal))
 
 
 def _partition(logits, temperature, xp):
     """Largest logit, and the sum of exp((l_c - largest) / T), which is at least 1."""
     largest = xp.max(logits, axis=1, keepdims=True)
-    grown = xp.exp((logits - largest) / _at_least_normal(temperature, logits, xp))
+    grown = xp.exp(_below(logits, largest, temperature, xp))
     return largest[:, 0], xp.sum(grown, axis=1)

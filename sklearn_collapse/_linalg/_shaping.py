@@ -2,7 +2,15 @@
 
 import numpy as np
 
-from sklearn_collapse.utils._arrays import Array, bin_sums, float_dtype, kth_largest
+from sklearn_collapse.utils._arrays import (
+    Array,
+    bin_sums,
+    block_rows,
+    float_dtype,
+    kth_largest,
+    slices,
+    to_numpy,
+)
 
 
 def clip_high(block, upper, xp):
@@ -41,6 +49,17 @@ def rescale(block, k, xp):
 
 # Each maps activations (n, d), the number that is kept and the namespace.
 BY_RANK = {"ash_p": prune, "ash_b": binarize, "ash_s": sharpen, "scale": rescale}
+
+
+def first_negative(X):
+    """Row, column and value of the first negative entry of X, which has one."""
+    for here in slices(X.shape[0], block_rows(X.shape[1])):
+        values = to_numpy(X[here, :])
+        rows, columns = np.nonzero(values < 0)
+        if len(rows):
+            row, column = int(rows[0]), int(columns[0])
+            return here.start + row, column, float(values[row, column])
+    raise AssertionError("no entry is negative")
 
 
 def reweigh(block, edges, factors, xp):

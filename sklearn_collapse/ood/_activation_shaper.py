@@ -11,15 +11,16 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_collapse._base import RowsEstimator, unchanged_on_error
 from sklearn_collapse._head_argument import check_head, fitted_head
 from sklearn_collapse._linalg._quantiles import entry_quantiles, entry_range
-from sklearn_collapse._linalg._rows import centring, map_rows
+from sklearn_collapse._linalg._rows import map_rows
 from sklearn_collapse._linalg._shaping import (
     BY_RANK,
-    bin_contributions,
     clip_high,
+    first_negative,
     rectify,
     reweigh,
 )
 from sklearn_collapse.heads import LinearHead
+from sklearn_collapse.ood._bin_factors import learn_bins
 from sklearn_collapse.ood._head import HEAD, require_labels
 from sklearn_collapse.ood._rows_detector import head_for_rows
 from sklearn_collapse.utils._arrays import (
@@ -29,16 +30,9 @@ from sklearn_collapse.utils._arrays import (
     device_of,
     float_dtype,
     namespace,
-    slices,
-    to_numpy,
 )
 from sklearn_collapse.utils._sklearn_private import Interval, StrOptions, fit_context
 from sklearn_collapse.utils._validation import check_same_place, validate_features
-
-# Of "optimal", as its authors set them.
-_SHARES = (0.001, 0.999)
-_N_BINS = 100
-_LENGTH = 1000.0
 
 
 class _Fitted(NamedTuple):
@@ -271,9 +265,7 @@ class ActivationShaper(OneToOneFeatureMixin, TransformerMixin, RowsEstimator):
 
     @property
     def _head_needs_labels(self):
-        return self.head is not None and not isinstance(
-            self.head, (LinearHead, FrozenEstimator)
-        )
+        return not isinstance(self.head, (type(None), LinearHead, FrozenEstimator))
 
     def _learn(self, rows, y, weights):
         extent = entry_range(rows)
@@ -299,41 +291,13 @@ class ActivationShaper(OneToOneFeatureMixin, TransformerMixin, RowsEstimator):
 
     def _learn_factors(self, rows, y, weights, extent):
         """Set the ranges of "optimal" and their factors."""
-        X, xp = rows.X, rows.xp
+        X = rows.X
         self.head_ = fitted_head(self.head, (X, y, weights))
         classes = None if y is None else np.unique(y)
         check_head(self.head_, classes, X.shape[1], linear=True)
-        low, high = entry_quantiles(rows, _SHARES, weights, extent)
-        edges = np.linspace(low, high, _N_BINS + 1)
-        if not (np.isfinite(edges).all() and (np.diff(edges) > 0).all()):
-            raise ValueError(
-                f"The {_SHARES[0]} and {_SHARES[1]} quantiles of the activations, "
-                f"{low:g} and {high:g}, cannot be told apart by {_N_BINS} ranges in "
-                f"float64. Pass activations that vary."
-            )
         resolved, centre = head_for_rows(self.head_, X, y, weights, self.device)
-        head = resolved.placed(rows)
-        centred = centring(rows, centre, float_dtype(X, xp))
-        contributions = bin_contributions(
-            rows,
-            edges,
-            lambda block: head.predict_codes(centred(block)),
-            resolved.coef,
-            weights,
-            width=max(4 * X.shape[1], len(resolved.classes)),
-        )
-        contributions = to_numpy(contributions)
-        # Shares of the largest: squares of tiny or huge contributions have no float.
-        largest = np.abs(contributions).max()
-        if not 0 < largest < np.inf:
-            raise ValueError(
-                f"The activations in the {_N_BINS} ranges add {largest:g} to the "
-                f"logits of the head, and factors are shares of that. Rescale the "
-                f"activations or the head."
-            )
-        factors = contributions / largest
-        factors = _LENGTH * factors / np.linalg.norm(factors)
-        self.bin_edges_, self.bin_factors_ = (as_like(v, X) for v in (edges, factors))
+        found = learn_bins(rows, resolved, centre, weights, extent)
+        self.bin_edges_, self.bin_factors_ = (as_like(v, X) for v in found)
 
     @np.errstate(over="ignore", invalid="ignore")
     def _shape_rows(self, rows):
@@ -369,19 +333,13 @@ class ActivationShaper(OneToOneFeatureMixin, TransformerMixin, RowsEstimator):
         return lambda block: by_rank(block, self.n_kept_, xp)
 
     def _raise_negative(self, X):
-        """Find the first negative activation and raise."""
-        for here in slices(X.shape[0], 1024):
-            values = to_numpy(X[here, :])
-            rows, columns = np.nonzero(values < 0)
-            if len(rows):
-                raise ValueError(
-                    f"Negative values in data passed to X: "
-                    f"{values[rows[0], columns[0]]:g} in row {here.start + rows[0]}, "
-                    f"column {columns[0]}. {type(self).__name__} with "
-                    f"method={self._fitted.method!r} needs non-negative activations, "
-                    f"as a ReLU gives. Pass those, or method='react', 'vra' or "
-                    f"'optimal'."
-                )
+        row, column, value = first_negative(X)
+        raise ValueError(
+            f"Negative values in data passed to X: {value:g} in row {row}, column "
+            f"{column}. {type(self).__name__} with method={self._fitted.method!r} "
+            f"needs non-negative activations, as a ReLU gives. Pass those, or "
+            f"method='react', 'vra' or 'optimal'."
+        )
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

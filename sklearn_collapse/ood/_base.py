@@ -19,8 +19,10 @@ from sklearn_collapse.utils._sklearn_private import Interval, fit_context
 from sklearn_collapse.utils._validation import check_weights, drop_zero_weights
 from sklearn_collapse.utils._warnings import warn_caller
 
-# The row that defines the threshold stays an inlier when rounding moves its score.
+# The row that defines the threshold stays an inlier when rounding moves its score: a
+# share of the interquartile range, or as many units of rounding of the scores.
 _SLACK = 1e-6
+_UNITS = 16
 
 
 class Detector(OutlierMixin, RowsEstimator):
@@ -61,7 +63,8 @@ class Detector(OutlierMixin, RowsEstimator):
         self : object
             The detector, with ``offset_`` the ``contamination`` quantile of the
             scores (averaged inverted CDF), lowered by 1e-6 of their interquartile
-            range.
+            range or by 16 units of rounding, whichever is more: the row that defines
+            it stays an inlier when it is scored in another batch.
         """
         X = self._validate_rows(X, "calibrate")
         X, _, weights = drop_zero_weights(X, check_weights(sample_weight, X.shape[0]))
@@ -163,12 +166,14 @@ class Detector(OutlierMixin, RowsEstimator):
         self._set_offset(self._score_rows(X), weights)
 
     def _set_offset(self, scores, weights):
-        scores = to_numpy(scores).astype(float)
+        scores = to_numpy(scores)
+        eps = float(np.finfo(scores.dtype).eps)
         offset, low, high = weighted_quantiles(
-            scores, [self._share_outside, 0.25, 0.75], weights
+            scores.astype(float), [self._share_outside, 0.25, 0.75], weights
         )
         # Apart: the difference of two scores may overflow.
         self.offset_ = float(offset - (_SLACK * high - _SLACK * low))
+        self.offset_ = float(offset - rounding_slack(offset, low, high, eps))
 
     def _decide(self, X, method):
         X = self._validate_rows(X, method)
@@ -253,6 +258,28 @@ class MomentsDetector(Detector, MomentsEstimator):
     def _learn_from_rows(self, X, y, weights):
         """Set the threshold; subclasses first learn what the scores need."""
         self._calibrate(X, weights)
+
+
+def rounding_slack(scores, low, high, eps):
+    """By how much rounding may move scores.
+
+    A unit is the spacing of numbers of the size of the score or of the quartiles: a
+    score near zero may be a difference of larger numbers.
+
+    Parameters
+    ----------
+    scores : ndarray or float
+    low, high : float
+        Quartiles of the scores.
+    eps : float
+        Relative spacing of the dtype that the scores had.
+
+    Returns
+    -------
+    ndarray or float
+    """
+    size = np.maximum(np.abs(scores), max(abs(low), abs(high)))
+    return np.maximum(_SLACK * (high - low), _UNITS * eps * size)
 
 
 def weighted_quantiles(values, shares, weights=None):

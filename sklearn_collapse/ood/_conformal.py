@@ -16,7 +16,7 @@ from sklearn_collapse._linalg._conformal import (
     p_values,
     threshold,
 )
-from sklearn_collapse.ood._base import _SLACK, weighted_quantiles
+from sklearn_collapse.ood._base import rounding_slack, weighted_quantiles
 from sklearn_collapse.ood._mahalanobis import MahalanobisDetector
 from sklearn_collapse.ood._meta import MetaDetector
 from sklearn_collapse.ood._split import split_rows
@@ -89,8 +89,9 @@ class ConformalDetector(MetaDetector):
     varies like a beta variable, about alpha with variance alpha (1 - alpha) / n. With
     n < 1 / alpha - 1 no row can be called an outlier, and a warning says so.
 
-    The calibration scores are lowered by 1e-6 of their interquartile range, so that
-    rounding does not make a row rarer than an equal one: that can only raise p.
+    The calibration scores are lowered by 1e-6 of their interquartile range or by 16
+    units of rounding, whichever is more, so that rounding does not make a row rarer
+    than an equal one: that can only raise p.
 
     What the guarantee rests on: rows that are exchangeable, such as independent ones of
     the same source. The rows that calibrate are drawn without regard to classes:
@@ -281,13 +282,16 @@ class ConformalDetector(MetaDetector):
         return self._member_scores(self.estimator_, X)
 
     def _calibrate(self, X, weights):
-        scores = to_numpy(self._score_rows(X)).astype(float)
+        scores = to_numpy(self._score_rows(X))
+        eps, scores = float(np.finfo(scores.dtype).eps), scores.astype(float)
         steps = p_value_steps(scores, weights)
         low, high = weighted_quantiles(scores, [0.25, 0.75], weights)
         self.calibration_scores_ = as_like(steps.scores, X)
         if np.isfinite([low, high]).all():
             # Apart: the difference of two scores may overflow.
             slack = _SLACK * high - _SLACK * low
+            slack = rounding_slack(steps.scores, low, high, eps)
+            slack[~np.isfinite(slack)] = 0.0
             steps = steps._replace(scores=steps.scores - slack)
         self.n_calibration_ = float(len(scores) if weights is None else weights.sum())
         self.offset_ = threshold(steps, self.alpha)

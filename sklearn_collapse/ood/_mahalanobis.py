@@ -222,7 +222,8 @@ class MahalanobisDetector(MahalanobisBase):
         self : object
             The detector, with ``offset_`` the ``contamination`` quantile of the
             scores (averaged inverted CDF), lowered by 1e-6 of their interquartile
-            range, or -chi2.isf(contamination, r).
+            range or by 16 units of rounding, whichever is more; or
+            -chi2.isf(contamination, r).
 
         Notes
         -----

@@ -80,9 +80,10 @@ class MahalanobisSVDD(MahalanobisBase):
     -----
     With d(x) = min_c ((x - mu_c)^T Sigma_W^-1 (x - mu_c))^1/2 the score is -d(x), in
     (-inf, 0], and the decision R - d(x). R is the quantile of the distances of the
-    rows (averaged inverted CDF), raised by 1e-6 of their interquartile range so that
-    the row that defines it lies within. There is one ball about each class mean, all
-    of the same radius; without y there is one.
+    rows (averaged inverted CDF), raised by 1e-6 of their interquartile range or by 16
+    units of rounding, whichever is more, so that the row that defines it lies within.
+    There is one ball about each class mean, all of the same radius; without y there is
+    one.
 
     [1]_ trains a network so that the ball becomes small, and estimates mean and
     covariance by the minimum covariance determinant, which is

@@ -197,14 +197,14 @@ class ViMDetector(HeadMixin, ResidualBase):
                 f"This {type(self).__name__} has a head, but the size of the virtual "
                 f"logit is not set. Call calibrate(X) with in-distribution rows first."
             )
-        norms, _, energies = self._norms_and_logits(X)
+        norms, energies = self._norms_and_logits(X, energy)
         return self._matched(X, norms, energies)
 
     def _calibrate(self, X, weights):
         if self._resolved_head() is None:
             super()._calibrate(X, weights)
             return
-        norms, largest, energies = self._norms_and_logits(X)
+        norms, energies, largest = self._norms_and_logits(X, energy, max_logit)
         self.alpha_ = self._size(norms, largest, weights)
         self._set_offset(self._matched(X, norms, energies), weights)
 
@@ -238,18 +238,18 @@ class ViMDetector(HeadMixin, ResidualBase):
             norm = least
         return logit / norm
 
-    def _norms_and_logits(self, X):
-        """Residual norms, largest logits and energies of rows, in X's library."""
+    def _norms_and_logits(self, X, *scores):
+        """Residual norms of rows and scores of their logits, in X's library."""
         width = len(self._resolved_head().classes)
         rows = self._rows(X, width)
         logits, xp = self._logits(rows), rows.xp
 
-        def both(block, z):
+        def scored(block, z):
             values = logits(block, z)
-            return max_logit(values, 1.0, xp), energy(values, 1.0, xp)
+            return tuple(score(values, 1.0, xp) for score in scores)
 
         residual = self._space().residual
-        found = residual_norms(rows, residual, also=both, width=width)
+        found = residual_norms(rows, residual, also=scored, width=width)
         return tuple(rows.home(part) for part in found)
 
     def _logits(self, rows):

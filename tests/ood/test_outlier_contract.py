@@ -156,7 +156,8 @@ def quantile_offset(scores, contamination, weights=None):
         oracles.quantile(scores, share, weights)
         for share in (0.25, 0.75, contamination)
     )
-    return offset - 1e-6 * (high - low)
+    units = 16 * np.finfo(scores.dtype).eps * max(map(abs, (low, high, offset)))
+    return offset - max(1e-6 * (high - low), units)
 
 
 # -- known outliers ---------------------------------------------------------------
@@ -326,6 +327,38 @@ def test_row_at_the_threshold_is_an_inlier(library, name, dtype, data):
         row = np.argsort(scores)[int(contamination * len(X))]
         alone = detector.predict(library.asarray(X[row : row + 1]))
         assert library.to_numpy(alone)[0] == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["mahalanobis", "neco raw", "residual", "fdbd", "max_logit lda", "costarr"]
+)
+def test_rounding_of_float32_moves_no_row_out(name, rng):
+    """Scores of wide rows vary by less than float32 products round their size."""
+    y = np.repeat(np.arange(10), 30)
+    means = 3 * rng.normal(size=(10, 256))
+    X = np.maximum(means[y] + rng.normal(size=(300, 256)), 0).astype("float32")
+    detector = detector_of(name).fit(X, y)
+    scores = detector.score_samples(X)
+    for share in np.arange(1, 75) / 150.5:
+        detector.set_params(contamination=float(share)).calibrate(X)
+        row = np.argsort(scores, kind="stable")[int(share * len(X))]
+        assert detector.predict(X[row : row + 1])[0] == 1
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_offset_below_scores_that_hardly_vary(library, dtype):
+    """The logits are the scores: a few units of rounding lower is no outlier."""
+    unit = float(np.finfo(dtype).eps)
+    X = 1 + unit * np.arange(0, 16000, 100)[:, None]
+    detector = LogitDetector("max_logit", contamination=0.253)
+    detector.fit(library.asarray(X, dtype))
+    assert detector.offset_ == pytest.approx(
+        quantile_offset(X[:, 0].astype(dtype), 0.253), rel=1e-15
+    )
+    row = library.asarray(X[40:41] - 8 * unit, dtype)
+    assert library.to_numpy(detector.predict(row))[0] == 1
+    row = library.asarray(X[40:41] - 32 * unit, dtype)
+    assert library.to_numpy(detector.predict(row))[0] == -1
 
 
 @constant
