@@ -171,8 +171,6 @@ class Detector(OutlierMixin, RowsEstimator):
         offset, low, high = weighted_quantiles(
             scores.astype(float), [self._share_outside, 0.25, 0.75], weights
         )
-        # Apart: the difference of two scores may overflow.
-        self.offset_ = float(offset - (_SLACK * high - _SLACK * low))
         self.offset_ = float(offset - rounding_slack(offset, low, high, eps))
 
     def _decide(self, X, method):
@@ -279,7 +277,8 @@ def rounding_slack(scores, low, high, eps):
     ndarray or float
     """
     size = np.maximum(np.abs(scores), max(abs(low), abs(high)))
-    return np.maximum(_SLACK * (high - low), _UNITS * eps * size)
+    # Apart: the difference of two scores may overflow.
+    return np.maximum(_SLACK * high - _SLACK * low, _UNITS * eps * size)
 
 
 def weighted_quantiles(values, shares, weights=None):

@@ -283,13 +283,13 @@ class ConformalDetector(MetaDetector):
 
     def _calibrate(self, X, weights):
         scores = to_numpy(self._score_rows(X))
-        eps, scores = float(np.finfo(scores.dtype).eps), scores.astype(float)
+        # Scores of other people's detectors may be integers.
+        eps = float(np.finfo(np.result_type(scores.dtype, np.float16)).eps)
+        scores = scores.astype(float)
         steps = p_value_steps(scores, weights)
         low, high = weighted_quantiles(scores, [0.25, 0.75], weights)
         self.calibration_scores_ = as_like(steps.scores, X)
         if np.isfinite([low, high]).all():
-            # Apart: the difference of two scores may overflow.
-            slack = _SLACK * high - _SLACK * low
             slack = rounding_slack(steps.scores, low, high, eps)
             slack[~np.isfinite(slack)] = 0.0
             steps = steps._replace(scores=steps.scores - slack)
