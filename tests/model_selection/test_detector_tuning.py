@@ -53,8 +53,9 @@ def search_of(estimator, grid, cv):
 
 def threshold_of(detector):
     """Name of the parameter that moves the threshold, and values of it."""
-    name = "alpha" if "alpha" in detector.get_params() else "contamination"
-    return name, [0.05, 0.3]
+    known = detector.get_params()
+    name = next(n for n in ("contamination", "alpha", "quantile") if n in known)
+    return name, [0.7, 0.9] if name == "quantile" else [0.05, 0.3]
 
 
 def auroc_by_hand(estimator, X, y, train, test, known):

@@ -38,7 +38,7 @@ def conformal(data):
     """Distances by the rows that are left when some are drawn to calibrate."""
     detector = ConformalDetector(Recorder(), random_state=0).fit(data.X, data.y)
     X, y = detector.estimator_.X_, detector.estimator_.y_
-    assert np.bincount(y).tolist() == [800] * 8
+    assert len(y) == 0.8 * len(data.y)
     return ood.mahalanobis(ood.Problem(X, y, data.new, data.w, data.b))
 
 
