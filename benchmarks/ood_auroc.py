@@ -136,15 +136,13 @@ def areas(name, fitted, data):
 
 def main():
     """Print the table and write it."""
-    data = load_cifar8_features()
+    data, lines = load_cifar8_features(), [["detector", *SETS]]
+    for name, detector in make_detectors(data.head).items():
+        row = areas(name, fit(detector, data), data)
+        lines.append([name, *(f"{row[key]:.4f}" for key in SETS)])
+        print(f"{name:28}" + "".join(f"{cell:>9}" for cell in lines[-1][1:]))
     with FILE.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["detector", *SETS])
-        for name, detector in make_detectors(data.head).items():
-            row = areas(name, fit(detector, data), data)
-            cells = [name, *(f"{row[key]:.4f}" for key in SETS)]
-            writer.writerow(cells)
-            print(f"{cells[0]:28}" + "".join(f"{cell:>9}" for cell in cells[1:]))
+        csv.writer(file, lineterminator="\n").writerows(lines)
 
 
 if __name__ == "__main__":
