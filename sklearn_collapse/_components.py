@@ -67,20 +67,26 @@ def warn_of_tie(moments, spectrum, k, what, deviations=None):
     what : str
         The parameter that cuts there.
     """
+    if is_tie(moments, spectrum, k, deviations):
+        warn_caller(
+            f"The eigenvalues {k} and {k + 1} are equal up to rounding "
+            f"({float(spectrum.values[k - 1]):.6g}): which directions {what} keeps, "
+            f"and with them the results, is a matter of chance. Keep fewer or more."
+        )
+
+
+def is_tie(moments, spectrum, k, deviations=None):
+    """Whether the k-th eigenvalue equals the next up to rounding."""
     xp = namespace(spectrum.values)
     values = spectrum.values[: spectrum.rank]
     if not 0 < k < min(spectrum.rank, spectrum.vectors.shape[1] + 1):
-        return
+        return False
     vector = spectrum.vectors[:, k - 1]
     if deviations is not None:
         ones = xp.ones_like(deviations)
         vector = vector / xp.where(deviations == 0, ones, deviations)
-    if cuts_tie(values, k, moments._product_eps(), _noise_of_mean(moments, vector, xp)):
-        warn_caller(
-            f"The eigenvalues {k} and {k + 1} are equal up to rounding "
-            f"({float(values[k - 1]):.6g}): which directions {what} keeps, and with "
-            f"them the results, is a matter of chance. Keep fewer or more."
-        )
+    noise = _noise_of_mean(moments, vector, xp)
+    return cuts_tie(values, k, moments._product_eps(), noise)
 
 
 def count_by_rule(rule, values, n_rows, n_features, n_means, eps=None):

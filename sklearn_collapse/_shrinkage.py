@@ -84,7 +84,7 @@ class ShrinkageMixin:
                 "shrinkage='ledoit_wolf' needs rows, which partial_fit and fit_moments "
                 "do not keep. Use fit(X, y), shrinkage='oas' or a number."
             )
-        return to_numpy(fourth)
+        return np.asarray(fourth)
 
     def _learn_fourth(self, X, y, weights, *, within=False, total=False):
         """Keep the fourth moments about the class means, the mean, or both."""
@@ -100,8 +100,8 @@ class ShrinkageMixin:
         if total:
             passes["total"] = (moments.mean_[None, :], one)
         self._fourth = {
-            which: fourth_moments(
-                rows, means, codes, weights, normalize=moments.normalize
-            )
+            which: to_numpy(
+                fourth_moments(rows, means, codes, weights, normalize=moments.normalize)
+            ).tolist()
             for which, (means, codes) in passes.items()
         }

@@ -136,7 +136,7 @@ INSTANCES = [
     FDBDDetector(contamination=0.2),
     # Unseeded, each fit draws other rows.
     ConformalDetector(random_state=0),
-    ConformalDetector(NECODetector(2), alpha=0.2, calibration_size=0.5, random_state=1),
+    ConformalDetector(NECODetector(1), alpha=0.2, calibration_size=0.5, random_state=1),
     DetectorEnsemble(),
     DetectorEnsemble([("a", MahalanobisDetector(relative=True))], combine="z"),
     DetectorEnsemble(

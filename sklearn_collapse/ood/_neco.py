@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_collapse._components import count_components
+from sklearn_collapse._components import count_components, is_tie
 from sklearn_collapse._linalg._rows import centring
 from sklearn_collapse._linalg._spectrum import Spectrum
 from sklearn_collapse._linalg._subspace import subspace_ratio
@@ -35,7 +35,8 @@ class NECODetector(HeadMixin, MomentsDetector):
     ----------
     n_components : int or float, default=0.9
         Number of principal components, or the share of the variance, in (0, 1), that
-        they reach together.
+        they reach together. A share that needs all features leaves the last direction
+        out, unless ``denominator="raw"`` or it is tied: else every ratio is 1.
     scale : bool, default=True
         Whether features are standardised first. The authors advise against it where
         clusters are well separated.
@@ -285,4 +286,10 @@ class NECODetector(HeadMixin, MomentsDetector):
                 f"(n_features={d}, n_samples={self.moments_.n_samples_:g}). Pass a "
                 f"smaller number or a share of the variance, and rows that vary."
             )
-        return count_components(self.moments_, spectrum, wanted, deviations)
+        count = count_components(self.moments_, spectrum, wanted, deviations)
+        if isinstance(wanted, Integral) or self.denominator == "raw" or count < d:
+            return count
+        # With all of them the ratio of every row is 1. Leave the last one out, if
+        # which one that is is no matter of chance.
+        tied = d == 1 or is_tie(self.moments_, spectrum, d - 1, deviations)
+        return d if tied else d - 1

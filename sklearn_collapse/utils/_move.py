@@ -194,8 +194,14 @@ class _Arrays:
             parameters = item.get_params(deep=False)
             self._visit_named(parameters.items(), False)
             state = {k: v for k, v in state.items() if k not in parameters}
-            fitted = False
+            fitted, ours = False, ours and _of_any_library(item)
         self._visit_named(state.items(), fitted or ours)
+
+
+def _of_any_library(estimator):
+    """Whether an estimator says that it works on arrays of other libraries."""
+    tags = getattr(estimator, "__sklearn_tags__", None)
+    return tags is None or tags().array_api_support
 
 
 def _fields_that_may_move(item):

@@ -211,8 +211,26 @@ def test_share_of_variance(share, scale, case):
         for m in range(1, len(values) + 1)
         if values[:m].sum() >= (share - 1e-13) * values.sum()
     )
+    expected = min(expected, 5)  # with all six every ratio is 1
     assert detector.n_components_ == expected
     assert detector.components_.shape == (expected, 6)
+    raw = NECODetector(share, scale=scale, denominator="raw").fit(X)
+    assert raw.n_components_ >= detector.n_components_
+
+
+def test_share_that_needs_all_features(rng):
+    """The last direction is left out where it is known which one that is."""
+    X = rng.normal(size=(60, 3)) * [3, 2, 1]
+    assert NECODetector(0.99, scale=False).fit(X).n_components_ == 2
+    assert np.ptp(NECODetector(0.99, scale=False).fit(X).score_samples(X)) > 0.1
+    raw = NECODetector(0.99, scale=False, denominator="raw").fit(X)
+    assert raw.n_components_ == 3
+    assert NECODetector(3, scale=False).fit(X).n_components_ == 3
+    assert NECODetector(0.9).fit(X[:, :1]).n_components_ == 1
+    square = np.vstack([np.eye(2), -np.eye(2)])
+    tied = NECODetector(0.9).fit(square)
+    assert tied.n_components_ == 2
+    assert_allclose(tied.score_samples(square), 1)
 
 
 def test_share_that_is_reached_exactly():
