@@ -72,8 +72,8 @@ class ClassSubspaceDetector(ClassSubspacesMixin, MomentsDetector):
 
     in [0, 1], and 0 for a row at m. S_c holds the leading eigenvectors of the second
     moment of class c about m, not about its own mean. With one direction per class
-    and collapsed features it is the largest cosine with a class mean, its sign aside. Without y all
-    rows are one class.
+    and collapsed features it is the largest cosine with a class mean, its sign aside.
+    Without y all rows are one class.
 
     The length of a row does not count, only its direction from m, and a subspace does
     not tell a direction from its opposite. Features of a rectified layer have no
