@@ -195,8 +195,7 @@ class DetectorEnsemble(MetaDetector, BaseComposition):
             self._maps = [
                 self._map(*pair, weights) for pair in zip(names, scores, strict=True)
             ]
-            combined = to_numpy(self._combined(scores, X)).astype(float)
-            self._set_offset(combined, weights)
+            self._set_offset(self._combined(scores, X), weights)
         return self
 
     def get_params(self, deep=True):
