@@ -122,8 +122,9 @@ streaming = pytest.mark.parametrize("name", STREAMING)
 any_labels = pytest.mark.parametrize(
     "name", [k for k in DETECTORS if not k.endswith(" head")]
 )
-constant = pytest.mark.parametrize(
-    "name", [k for k in DETECTORS if k not in CALIBRATED]
+states = pytest.mark.parametrize("name", STATES)
+constant_states = pytest.mark.parametrize(
+    "name", [k for k in STATES if k not in CALIBRATED]
 )
 kinds = pytest.mark.parametrize("kind", KINDS)
 CALLS = [
@@ -291,7 +292,7 @@ def test_offset_is_the_quantile(name, n, data):
         assert 0 < numpys - detector.offset_ < 2 * slack
 
 
-@constant
+@constant_states
 def test_weighted_offset(library, name, data, rng):
     """Weights are frequencies, whole or not."""
     X, y, _ = data
@@ -361,7 +362,7 @@ def test_offset_below_scores_that_hardly_vary(library, dtype):
     assert library.to_numpy(detector.predict(row))[0] == -1
 
 
-@constant
+@constant_states
 def test_calibrate_on_other_rows(library, name, data):
     """Only the threshold moves."""
     X, y, new = data
@@ -376,7 +377,7 @@ def test_calibrate_on_other_rows(library, name, data):
     assert_array_equal(before, after)
 
 
-@detectors
+@states
 def test_calibrate_leaves_out_rows_of_zero_weight(library, name, data):
     X, y, new = data
     detector = detector_of(name).fit(library.asarray(X), y)
@@ -399,7 +400,7 @@ def test_training_rows_are_too_optimistic(rng):
 # -- labels ----------------------------------------------------------------------
 
 
-@detectors
+@states
 def test_fit_predict_uses_labels(library, name, data):
     X, y, _ = data
     weights = np.arange(len(X)) % 3
@@ -662,7 +663,7 @@ def broken_calls(X, y):
 
 
 @pytest.mark.parametrize("case", broken_calls(np.zeros((9, 4)), np.zeros(9)))
-@pytest.mark.parametrize("name", STATES)
+@states
 def test_failing_changes_nothing(name, case, data):
     X, y, new = data
     method, *arguments = broken_calls(X, y)[case]
@@ -1023,7 +1024,7 @@ def test_metadata_routing(data):
         assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
-@detectors
+@states
 def test_pickle_and_copy(library, name, data):
     X, y, new = data
     detector = detector_of(name).fit(library.asarray(X), y)
