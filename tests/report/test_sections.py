@@ -222,9 +222,10 @@ def test_scores_of_neco_and_energy():
 
 
 def test_neco_that_cannot_tell():
-    """All components, whose shares are 1 but for rounding; or none."""
+    """All components, of which none is the last; or none at all."""
     rng = np.random.default_rng(0)
-    X, X_test = rng.normal(size=(240, 4)), rng.normal(size=(90, 4))
+    X = np.tile(np.vstack([np.eye(4), -np.eye(4)]), (30, 1))
+    X_test = rng.normal(size=(90, 4))
     far = {"far": rng.normal(size=(10, 4))}
     for rows, reason in ((X, "take all 4 principal"), (0 * X + 3, "do not vary")):
         features, _, _ = make_features(d=4, X=rows, X_test=X_test, ood=far)
