@@ -15,7 +15,8 @@ from sklearn_collapse._linalg._rows import (
     class_metric,
     map_rows,
 )
-from sklearn_collapse.utils._arrays import Array, Rows, float_dtype, take_in_rows
+from sklearn_collapse.utils._arrays import Array, Rows, float_dtype
+from sklearn_collapse.utils._selection import take_in_rows
 
 # With more classes the table of pairs (here 32 MB) is made anew for each block, for
 # the classes that occur in it.

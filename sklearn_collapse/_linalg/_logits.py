@@ -7,12 +7,8 @@ keeps its digits, and of logarithms.
 
 from typing import NamedTuple
 
-from sklearn_collapse.utils._arrays import (
-    Array,
-    arange_like,
-    device_of,
-    smallest,
-)
+from sklearn_collapse.utils._arrays import Array, device_of
+from sklearn_collapse.utils._selection import arange_like, smallest
 
 
 def msp(logits, temperature, xp):

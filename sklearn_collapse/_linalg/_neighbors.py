@@ -19,11 +19,10 @@ from sklearn_collapse.utils._arrays import (
     is_numpy,
     namespace,
     slices,
-    smallest,
-    take_in_rows,
     to_numpy,
 )
 from sklearn_collapse.utils._search import TREE_COLUMNS, tree_search
+from sklearn_collapse.utils._selection import smallest, take_in_rows
 
 # Candidates beyond those that are wanted, and how many times more the next search has.
 _SPARE = 4

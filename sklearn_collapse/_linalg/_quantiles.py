@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_collapse.utils._arrays import bin_sums, to_numpy
+from sklearn_collapse.utils._arrays import to_numpy
 from sklearn_collapse.utils._finite import raise_nonfinite
+from sklearn_collapse.utils._selection import bin_sums
 
 _BINS = 2**16
 # Entries of a bin that are sorted rather than split again.

@@ -4,13 +4,12 @@ import numpy as np
 
 from sklearn_collapse.utils._arrays import (
     Array,
-    bin_sums,
     block_rows,
     float_dtype,
-    kth_largest,
     slices,
     to_numpy,
 )
+from sklearn_collapse.utils._selection import bin_sums, kth_largest
 
 
 def clip_high(block, upper, xp):

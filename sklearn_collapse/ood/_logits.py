@@ -15,8 +15,9 @@ from sklearn_collapse._linalg._logits import (
 from sklearn_collapse._linalg._rows import map_rows
 from sklearn_collapse.ood._head import HEAD
 from sklearn_collapse.ood._rows_detector import HeadRowsDetector
-from sklearn_collapse.utils._arrays import arange_like, float_dtype
+from sklearn_collapse.utils._arrays import float_dtype
 from sklearn_collapse.utils._finite import raise_nonfinite
+from sklearn_collapse.utils._selection import arange_like
 from sklearn_collapse.utils._sklearn_private import Interval, StrOptions
 
 # What these say of a single class is the same for every row.

@@ -15,7 +15,6 @@ from sklearn_collapse.utils._arrays import (
     Rows,
     add_gram,
     as_like,
-    bin_sums,
     block_rows,
     check_device,
     detach,
@@ -28,13 +27,13 @@ from sklearn_collapse.utils._arrays import (
     is_foreign,
     is_memmap,
     is_numpy,
-    kth_largest,
     mirror,
     namespace,
     place_of,
     segment_sums,
     to_numpy,
 )
+from sklearn_collapse.utils._selection import bin_sums, kth_largest
 
 HUGE = 1e18  # multiplications that repay any copy
 
