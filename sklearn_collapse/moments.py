@@ -1,42 +1,20 @@
 """The one statistic the library stands on: class counts, class means, scatter."""
 
-from typing import Any
-
-import numpy as np
-
-from sklearn_collapse._linalg._moments import Moments, NonFiniteError, gather, merge
 from sklearn_collapse._moments_buffer import Buffer
-from sklearn_collapse._moments_checks import (
-    check_allowed,
-    check_block,
-    check_mergeable,
-)
-from sklearn_collapse._moments_derived import PRODUCTS, DerivedMoments
-from sklearn_collapse.utils._arrays import (
-    Rows,
-    as_like,
-    block_rows,
-    input_eps,
-    is_memmap,
-    namespace,
-    place_of,
-    slices,
-    to_numpy,
-)
-from sklearn_collapse.utils._finite import check_finite, raise_nonfinite
-from sklearn_collapse.utils._labels import encode_labels, unite
+from sklearn_collapse._moments_checks import check_allowed, check_mergeable
+from sklearn_collapse._moments_derived import PRODUCTS
+from sklearn_collapse._moments_gathering import GatheredMoments, spacing
+from sklearn_collapse._moments_state import restored, state_of
+from sklearn_collapse.utils._arrays import slices
+from sklearn_collapse.utils._labels import encode_labels
 from sklearn_collapse.utils._validation import (
     check_features,
     check_lengths,
     check_weights,
-    drop_zero_weights,
 )
 
-_FORMAT_VERSION = 1
-_MEMMAP_ROWS = 2**18
 
-
-class ClassMoments(DerivedMoments):
+class ClassMoments(GatheredMoments):
     """Counts, means and pooled within-class scatter of labelled rows.
 
     Gathered in one pass over any stream of blocks, in any order, and mergeable, so
@@ -146,15 +124,7 @@ class ClassMoments(DerivedMoments):
         self.normalize = bool(normalize)
         self.class_scatter = bool(class_scatter)
         self.device = device
-        self._allowed_labels = None if classes is None else encode_labels(classes)[0]
-        self._labels: Any = None
-        self._moments: Moments | None = None
-        self._labelled: bool | None = None
-        self._buffer = Buffer()
-        self._names: Any = None
-        self._input: Any = None  # (dtype name, spacing) of the coarsest input
-        self._device_used: Any = None
-        self._cache: dict = {}
+        self._start(classes)
 
     # -- gathering ---------------------------------------------------------------
 
@@ -177,31 +147,6 @@ class ClassMoments(DerivedMoments):
             The object itself. A block that raises leaves it as it was.
         """
         return self._update(X, y, sample_weight)
-
-    def _update(self, X, y, sample_weight, first_row=0):
-        """Update; errors count rows from ``first_row``."""
-        X, names = check_features(X)
-        Rows(X, self.device)  # raises if the device cannot be used
-        classes, codes = self._encode(X, y)
-        weights = check_weights(sample_weight, X.shape[0])
-        check_block(self, X, names, labelled=y is not None)
-        n_rows = X.shape[0]
-        X, kept, weights = drop_zero_weights(X, weights)
-        if X.shape[0] < n_rows:
-            present, codes = np.unique(codes[kept], return_inverse=True)
-            classes = classes[present]
-        enough = self._block_size(X.shape[1], len(classes))
-        numbers = first_row + np.arange(n_rows)[kept]
-        if X.shape[0] >= enough:
-            self._absorb(X, classes, codes, weights, numbers)
-        else:
-            product = None if self.normalize else PRODUCTS[self.precision]
-            check_finite(X, squares_in=product, row_numbers=numbers)
-            self._buffer.add(X, classes, codes, weights)
-            if self._buffer.n_rows >= enough:
-                self._flush()
-        self._remember(X, names, labelled=y is not None)
-        return self
 
     @classmethod
     def from_arrays(cls, X, y=None, sample_weight=None, *, batch_size=None, **options):
@@ -289,7 +234,7 @@ class ClassMoments(DerivedMoments):
             self._labelled = other._labelled
             self._device_used = other._device_used
             self.n_features = other.n_features
-            self._input = max(self._input or other._input, other._input, key=_spacing)
+            self._input = max(self._input or other._input, other._input, key=spacing)
             if other.precision == "single":
                 self.precision = "single"
         return self
@@ -318,27 +263,6 @@ class ClassMoments(DerivedMoments):
 
     __copy__ = copy
 
-    def _unlabelled(self):
-        """Moments of the same rows as one class."""
-        twin = self.copy()
-        if not self.labelled:
-            return twin
-        moments, root = self._gathered(), self._between_root()
-        root = root * self.n_samples_**0.5
-        xp = namespace(root)
-        scatter = moments.scatter + xp.matmul(xp.matrix_transpose(root), root)
-        trace = xp.sum(moments.traces) + xp.sum(root * root)
-        twin._labels, twin._labelled = np.zeros(1, dtype=int), False
-        twin._allowed_labels = None
-        twin._moments = Moments(
-            np.asarray([self.n_samples_]),
-            self.mean_[None, :],
-            scatter,
-            xp.reshape(trace, (1,)),
-            scatter[None, :, :] if self.class_scatter else None,
-        )
-        return twin
-
     # -- what is known ---------------------------------------------------------------
 
     def to_dict(self):
@@ -350,25 +274,7 @@ class ClassMoments(DerivedMoments):
             `from_dict` reads it back, also from an open ``.npz`` file. Labels of
             mixed types make an object array, which NumPy saves only by pickling.
         """
-        moments = self._gathered()
-        state = {
-            "version": _FORMAT_VERSION,
-            "precision": self.precision,
-            "normalize": self.normalize,
-            "labelled": self._labelled,
-            "input_dtype": self._input[0],
-            "input_eps": self._input[1],
-            "classes": self._labels,
-            "counts": moments.counts,
-            "means": moments.means,
-            "scatter": moments.scatter,
-            "traces": moments.traces,
-        }
-        if self.class_scatter:
-            state["class_scatter"] = moments.class_scatter
-        if self._names is not None:
-            state["feature_names"] = self._names.astype(str)
-        return {name: np.array(to_numpy(value)) for name, value in state.items()}
+        return state_of(self)
 
     @classmethod
     def from_dict(cls, state):
@@ -384,31 +290,7 @@ class ClassMoments(DerivedMoments):
         ClassMoments
             With NumPy arrays.
         """
-        version = int(state["version"])
-        if version != _FORMAT_VERSION:
-            raise ValueError(
-                f"The moments have format version {version}; this version of "
-                f"sklearn_collapse reads version {_FORMAT_VERSION}."
-            )
-        # An open .npz file is a mapping without defaults in older NumPy.
-        per_class = state["class_scatter"] if "class_scatter" in state else None  # noqa: SIM401
-        moments = cls(
-            state["means"].shape[1],
-            precision=str(state["precision"]),
-            normalize=bool(state["normalize"]),
-            class_scatter=per_class is not None,
-        )
-        names = ("counts", "means", "scatter", "traces")
-        arrays = {name: np.array(state[name], dtype=float) for name in names}
-        per_class = None if per_class is None else np.array(per_class, dtype=float)
-        moments._moments = Moments(**arrays, class_scatter=per_class)
-        moments._labels = np.array(state["classes"])
-        moments._labelled = bool(state["labelled"])
-        moments._input = (str(state["input_dtype"]), float(state["input_eps"]))
-        moments._device_used = place_of(moments._moments.means)
-        if "feature_names" in state:
-            moments._names = np.asarray(state["feature_names"], dtype=object)
-        return moments
+        return restored(cls, state)
 
     def __repr__(self):
         """Show what has been gathered."""
@@ -417,96 +299,3 @@ class ClassMoments(DerivedMoments):
         moments = self._gathered()
         size = f"n_samples={moments.counts.sum():g}, n_features={self.n_features}"
         return f"ClassMoments({size}, n_classes={len(moments.counts)})"
-
-    # -- steps of update and merge -----------------------------------------------------
-
-    def _encode(self, X, y):
-        if y is None:
-            return np.zeros(1, dtype=int), np.zeros(X.shape[0], dtype=int)
-        classes, codes = encode_labels(y)
-        check_lengths(X, codes)
-        check_allowed(self, classes)
-        return classes, codes
-
-    def _remember(self, X, names, labelled):
-        xp = namespace(X)
-        dtype = (str(X.dtype).rsplit(".", 1)[-1], input_eps(X, xp))
-        self._input = max(self._input or dtype, dtype, key=_spacing)
-        self._names = self._names if self._names is not None else names
-        self._labelled = labelled
-        self.n_features = X.shape[1]
-        self._cache = {}
-
-    def _block_size(self, d, n_classes):
-        """Rows below which a block waits: merging C classes costs C products."""
-        known = 0 if self._labels is None else len(self._labels)
-        return max(block_rows(d), min(10 * max(known, n_classes), 4 * block_rows(d)))
-
-    def _absorb(self, X, classes, codes, weights, numbers=None):
-        """Gather a block that is worth it and merge it."""
-        # A file is read in order: its pages would be fetched once per class.
-        step = _MEMMAP_ROWS if is_memmap(X) else X.shape[0]
-        whole = object.__new__(type(self))
-        whole.__dict__.update(self.__dict__, _moments=None, _labels=None)
-        try:
-            for part in slices(X.shape[0], step):
-                w = None if weights is None else weights[part]
-                whole._add(*whole._gather(X[part, :], classes, codes[part], w))
-        except NonFiniteError:
-            raise_nonfinite(X, row_numbers=numbers)
-        self._device_used = whole._device_used
-        self._add(whole._labels, whole._moments)
-
-    def _gather(self, X, classes, codes, weights):
-        if not np.bincount(codes, minlength=len(classes)).all():
-            present, codes = np.unique(codes, return_inverse=True)
-            classes = classes[present]
-        n, d = X.shape
-        rows = Rows(X, self.device, work=float(n) * d * d)
-        self._device_used = rows.place
-        moments = gather(
-            rows,
-            codes,
-            len(classes),
-            weights,
-            dtype=PRODUCTS[self.precision],
-            normalize=self.normalize,
-            class_scatter=self.class_scatter,
-        )
-        return classes, moments
-
-    def _add(self, labels, moments):
-        self._cache = {}
-        if self._moments is None:
-            self._labels, self._moments = labels, moments
-            return
-        union, mine, theirs = unite(self._labels, labels)
-        like = moments.means
-        self._moments = merge(
-            self._moments,
-            moments,
-            mine,
-            theirs,
-            namespace(like),
-            lambda values: as_like(values, like),
-        )
-        self._labels = union
-
-    def _flush(self):
-        """Gather what waits in the buffer."""
-        if not self._buffer.n_rows:
-            return
-        self._absorb(*self._buffer.joined())
-        self._buffer = Buffer()
-
-    def _gathered(self):
-        self._flush()
-        if self._moments is None:
-            raise ValueError(
-                "ClassMoments is empty: call update with at least one row first."
-            )
-        return self._moments
-
-
-def _spacing(dtype):
-    return dtype[1]
