@@ -1,0 +1,34 @@
+"""Features and moments straight from a torch model.
+
+The members import torch (``pip install 'sklearn-collapse[torch]'``) on first use.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sklearn_collapse.extraction._stream import stream_moments
+
+_MODULES = {"stream_moments": "_stream"}
+
+__all__ = ["stream_moments"]
+
+
+def __getattr__(name):
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        module = import_module(f"{__name__}.{_MODULES[name]}")
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise ImportError(
+            f"sklearn_collapse.extraction.{name} needs torch: "
+            f"pip install 'sklearn-collapse[torch]'."
+        ) from error
+    value = globals()[name] = getattr(module, name)
+    return value
+
+
+def __dir__():
+    return sorted(__all__)
