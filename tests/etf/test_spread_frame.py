@@ -191,7 +191,6 @@ def test_numpy_integers(integer):
         integer(20), integer(3), integer(4), n_init=integer(2), max_iter=integer(20)
     )
     assert_array_equal(found, spread_frame(20, 3, 4, n_init=2, max_iter=20))
-    assert_array_equal(spread_frame(integer(9), integer(3)), spread_frame(9, 3))
 
 
 def test_options_are_keywords():

@@ -173,13 +173,13 @@ def test_first_copy_among_all_symmetries(kind, n_classes):
         assert_array_equal(_matching._first_copy(own, rough @ rough.T), first)
 
 
-@pytest.mark.parametrize("n_classes", [6, 8, 11, 16])
+@pytest.mark.parametrize("n_classes", [6, 11, 16])
 @pytest.mark.parametrize("kind", ["orthoplex", "hypercube", "tree"])
 def test_basis_does_not_choose_among_symmetric_optima(kind, n_classes):
     rng = np.random.default_rng(5)
     means, frame, _ = problem(kind, n_classes, seed=n_classes, noise=0.2)
     own = match_vertices(means, frame)
-    for seed in range(8):
+    for seed in range(3):
         turn = oracles.random_rotation(means.shape[1], means.shape[1], seed)
         assert_array_equal(match_vertices(means @ turn, frame), own)
         # The vertices in another order, too, are the same vertices.

@@ -33,6 +33,9 @@ def is_detector(member):
 CLASSES = {name for name, member in all_estimators() if is_detector(member)}
 DETECTORS = [e for e in INSTANCES if type(e).__name__ in CLASSES]
 every_detector = pytest.mark.parametrize("detector", DETECTORS, ids=repr)
+every_kind = pytest.mark.parametrize(
+    "detector", {type(e): e for e in DETECTORS}.values(), ids=repr
+)
 quiet = pytest.mark.filterwarnings("ignore::UserWarning")  # of few rows
 
 
@@ -85,7 +88,7 @@ def test_classes_left_out(detector, features):
     assert set(search.predict(X)) <= {-1, 1}
 
 
-@every_detector
+@every_kind
 @quiet
 def test_inside_of_others(detector, features):
     X, y = features

@@ -258,7 +258,7 @@ def test_is_an_outlier_detector():
 def test_contamination_is_kept_on_training_rows(library, name, data):
     """Exactly floor(contamination n) rows are called outliers."""
     X, y, _ = data
-    for contamination in (0.01, 0.05, 0.1, 0.33, 0.5):
+    for contamination in (0.01, 0.33):
         detector = detector_of(name, contamination=contamination)
         detector.fit(library.asarray(X), y)
         predicted = library.to_numpy(detector.predict(library.asarray(X)))
@@ -282,7 +282,7 @@ def test_contamination_and_ties(contamination, expected):
 def test_offset_is_the_quantile(name, n, data):
     X, y, _ = data
     X, y = X[:n], y[:n]
-    for contamination in (0.05, 0.1, 0.25, 0.37):
+    for contamination in (0.05, 0.37):
         detector = detector_of(name, contamination=contamination).fit(X, y)
         scores = detector.score_samples(X)
         expected = quantile_offset(scores, contamination)
@@ -321,13 +321,12 @@ def test_row_at_the_threshold_is_an_inlier(library, name, dtype, data):
     """Also when it is scored alone, where rounding may differ."""
     X, y, _ = data
     X, y = X.astype(dtype)[:127], y[:127]  # no share of 127 rows is whole
-    for contamination in (0.05, 0.123, 0.31):
-        detector = detector_of(name, contamination=contamination)
-        detector.fit(library.asarray(X), y)
-        scores = library.to_numpy(detector.score_samples(library.asarray(X)))
-        row = np.argsort(scores)[int(contamination * len(X))]
-        alone = detector.predict(library.asarray(X[row : row + 1]))
-        assert library.to_numpy(alone)[0] == 1
+    detector = detector_of(name, contamination=0.123)
+    detector.fit(library.asarray(X), y)
+    scores = library.to_numpy(detector.score_samples(library.asarray(X)))
+    row = np.argsort(scores)[int(0.123 * len(X))]
+    alone = detector.predict(library.asarray(X[row : row + 1]))
+    assert library.to_numpy(alone)[0] == 1
 
 
 @pytest.mark.parametrize(
