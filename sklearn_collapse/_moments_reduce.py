@@ -8,6 +8,7 @@ import pickle
 import sys
 from functools import reduce
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -36,8 +37,8 @@ class Group:
     """
 
     def __init__(self, group=None):
-        torch = sys.modules.get("torch")
-        self._dist = getattr(torch, "distributed", None)
+        torch: Any = sys.modules.get("torch")
+        self._dist: Any = getattr(torch, "distributed", None)
         started = self._dist is not None and self._dist.is_available()
         if not started or not self._dist.is_initialized():
             raise ValueError(

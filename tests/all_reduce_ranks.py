@@ -19,6 +19,7 @@ import numpy as np
 SIZE = 4
 LATE = 2.0  # seconds that groups in which a rank fails wait for it
 PATIENCE = 60.0  # seconds that other groups would wait, and all ranks may take
+FINE = 2.0**-39
 DIES_AT = {"at first": 0, "among the sums": 3, "at the end": 5}  # sums before
 
 
@@ -67,6 +68,12 @@ def scenarios():
         "two empty": Scenario([cut()[0], none, none], X, y),
         "all empty": Scenario([none, none], X, y),
         "far": Scenario(cut(50, 100, 180), X + 1e4, y),
+        # About 2^13, in units of its rounding; one row per class and rank.
+        "very far": Scenario(
+            [np.arange(k, 12, 4) for k in range(4)],
+            2.0**13 + FINE * rng.integers(-64, 64, (12, d)),
+            np.repeat(np.arange(3), 4),
+        ),
         "words": Scenario(few_words, X, words),
         "words and numbers": Scenario(few_words, X, mixed),
         "no labels": Scenario(cut(100), X),
