@@ -38,22 +38,21 @@ class Group:
 
     def __init__(self, group=None):
         torch: Any = sys.modules.get("torch")
-        self._dist: Any = getattr(torch, "distributed", None)
-        started = self._dist is not None and self._dist.is_available()
-        if not started or not self._dist.is_initialized():
+        dist: Any = getattr(torch, "distributed", None)
+        if dist is None or not dist.is_available() or not dist.is_initialized():
             raise ValueError(
                 "all_reduce needs a process group, but torch.distributed has none. "
                 "Call torch.distributed.init_process_group on every rank first, or "
                 "merge moments without it: m1 + m2."
             )
-        self._torch, self._group = torch, group
-        self.rank = self._dist.get_rank(group)
+        self._torch, self._dist, self._group = torch, dist, group
+        self.rank = dist.get_rank(group)
         if self.rank < 0:
             raise ValueError(
                 "This process is not a rank of the group given to all_reduce. Call it "
                 "on the ranks of the group only."
             )
-        self.size = self._dist.get_world_size(group)
+        self.size = dist.get_world_size(group)
 
     def tell(self, told):
         """What every rank has told, in their order."""

@@ -15,7 +15,7 @@ from sklearn_collapse.utils._arrays import add_low_rank, mirror
 class Share(NamedTuple):
     """What one process has of the union of the classes."""
 
-    index: np.ndarray  # (C,) row of each class in its own moments, or -1
+    rows: np.ndarray  # (C,) row of each class in its own moments, or -1
     lends: np.ndarray  # (C,) bool, True in exactly one process that has the class
 
 
@@ -47,9 +47,9 @@ def reduce_moments(own, share, summed, xp, to_device):
     -------
     Moments
     """
-    weights = np.append(own.counts, 0.0)[share.index]
+    weights = np.append(own.counts, 0.0)[share.rows]
     counts = summed(weights.copy())
-    means = aligned(own.means, share.index, xp, to_device)
+    means = aligned(own.means, share.rows, xp, to_device)
     # One of its means is the origin of a class: what is summed from here on is of the
     # size of the differences between means, however far from zero these are.
     lent = to_device(share.lends.astype(float))[:, None]
@@ -57,10 +57,10 @@ def reduce_moments(own, share, summed, xp, to_device):
     away = means - origin
     shift = summed(to_device(weights / counts)[:, None] * away)
     drawn = to_device(np.sqrt(weights))[:, None] * (away - shift)
-    traces = aligned(own.traces, share.index, xp, to_device)
+    traces = aligned(own.traces, share.rows, xp, to_device)
     traces = summed(traces + xp.vecdot(drawn, drawn))
     if own.class_scatter is not None:
-        per_class = aligned(own.class_scatter, share.index, xp, to_device)
+        per_class = aligned(own.class_scatter, share.rows, xp, to_device)
         per_class = summed(per_class + outer(drawn))
         # Sums over processes may run in another order in each half.
         per_class = (per_class + xp.matrix_transpose(per_class)) / 2
