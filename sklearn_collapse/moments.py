@@ -278,9 +278,9 @@ class ClassMoments(GatheredMoments):
         Equals merging the moments of all ranks, to rounding. Classes may differ from
         rank to rank; what `merge` asks for must not, but each rank may have a GPU of
         its own. Matrices are summed, not collected: but for the labels of all ranks,
-        memory does not grow with their number. gloo and NCCL sum each entry in one place, so
-        all ranks get the same bits. A second call would count every row once for
-        each rank. In a group of one rank nothing happens.
+        memory does not grow with their number. With gloo all ranks get the same bits.
+        A second call would count every row once for each rank. In a group of one rank
+        nothing happens.
 
         Groups of gloo sum in main memory. Those of NCCL sum on the current CUDA device
         of each rank, for NumPy moments as well; that has not been run yet. There a rank
