@@ -1,7 +1,7 @@
 """Run a torch model on a batch and catch what its layers take and give."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from functools import partial
 
@@ -44,7 +44,7 @@ class Layers:
         dict of str to tensor of shape (n, d)
             One row per sample, by name.
         """
-        found = {}
+        found: dict = {}
         with evaluation(self.model, batch.device, self.autocast), ExitStack() as undo:
             for name, module in self._modules.items():
                 keep = partial(self._keep, found, name, batch)
@@ -125,10 +125,9 @@ def _tensor_of(value):
     """First tensor of what a layer takes or gives: some wrap it."""
     if isinstance(value, torch.Tensor):
         return value
+    parts: Iterable = value if isinstance(value, (list, tuple)) else ()
     if isinstance(value, Mapping):
-        parts = [value.get("last_hidden_state"), *value.values()]
-    else:
-        parts = value if isinstance(value, (list, tuple)) else []
+        parts = (value.get("last_hidden_state"), *value.values())
     for part in parts:
         if isinstance(part, torch.Tensor) and part.ndim:  # a loss has no dimensions
             return part

@@ -1,6 +1,5 @@
 """Features, labels and head of a model, in memory."""
 
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -98,6 +97,10 @@ def extract(
 
     Notes
     -----
+    A pair is always inputs and labels. Dtypes are as for `FeatureExtractor`: floats
+    follow the model, and a single input of integers becomes floats unless the model
+    begins with an embedding.
+
     Nothing here draws random numbers, but a DataLoader draws a seed from torch's
     global generator each time it is read: give it a ``generator`` of its own where
     training must go on as without extraction.
@@ -120,9 +123,8 @@ def extract(
     >>> 0 < scorer.metrics_["nc4_agreement"] < 1
     True
     """
-    if max_samples is not None and not (
-        isinstance(max_samples, Integral) and max_samples >= 1
-    ):
+    is_count = isinstance(max_samples, (int, np.integer)) and max_samples >= 1
+    if max_samples is not None and not is_count:
         raise ValueError(
             f"max_samples must be None or a positive integer, got {max_samples!r}."
         )

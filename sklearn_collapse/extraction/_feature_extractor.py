@@ -106,10 +106,9 @@ class FeatureExtractor(
     >>> _ = torch.manual_seed(0)
     >>> model = torch.nn.Sequential(
     ...     torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn.Flatten(),
-    ...     torch.nn.LazyLinear(10),
+    ...     torch.nn.Linear(8 * 4 * 4, 10),
     ... )
     >>> images = np.random.default_rng(0).normal(size=(100, 3, 6, 6))
-    >>> _ = model(torch.ones(1, 3, 6, 6))
     >>> FeatureExtractor(model, "1").fit_transform(images).shape
     (100, 8)
     >>> detector = make_pipeline(FeatureExtractor(model, "1"), MahalanobisDetector())
@@ -167,7 +166,8 @@ class FeatureExtractor(
         """
         with unchanged_on_error(self):
             for name in ("n_features_in_", "feature_names_in_"):
-                vars(self).pop(name, None)
+                if hasattr(self, name):
+                    delattr(self, name)
             run = _Run(self)
             X = run.checked(X, reset=True)
             for here in slices(_n_samples(X), self.batch_size):
@@ -188,7 +188,7 @@ class FeatureExtractor(
         Returns
         -------
         ndarray or tensor of shape (n, d)
-            float32, or float64 of a model in float64. A tensor on the device of X for
+            Of float32, or float64 of a model in float64. A tensor on the device of X for
             a tensor, or for a mapping of tensors; NumPy for anything else.
         """
         self._validate_params()
