@@ -164,7 +164,7 @@ def test_dtypes_of_inputs():
         handle.remove()
         assert seen.pop() == expected
     later = nn.Sequential(nn.Linear(3, 2))  # an embedding that reads other inputs
-    later.classes = nn.Embedding(5, 2)
+    later[0].classes = nn.Embedding(5, 2)
     found = extract(later, [torch.ones(2, 3, dtype=torch.uint8)], ":input")
     assert found.features.dtype == np.float32
     pair = (torch.ones(2, 3), torch.ones(2, 3, dtype=torch.int64))
