@@ -7,11 +7,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sklearn_collapse.extraction._extract import ExtractedFeatures, extract
+    from sklearn_collapse.extraction._feature_extractor import FeatureExtractor
     from sklearn_collapse.extraction._stream import stream_moments
 
-_MODULES = {"stream_moments": "_stream"}
+_MODULES = {
+    "ExtractedFeatures": "_extract",
+    "FeatureExtractor": "_feature_extractor",
+    "extract": "_extract",
+    "stream_moments": "_stream",
+}
 
-__all__ = ["stream_moments"]
+__all__ = ["ExtractedFeatures", "FeatureExtractor", "extract", "stream_moments"]
 
 
 def __getattr__(name):
