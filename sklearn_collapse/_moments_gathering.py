@@ -82,8 +82,9 @@ class GatheredMoments(DerivedMoments):
             if not np.isfinite(squares):
                 raise_nonfinite(X, row_numbers=numbers)
         self._buffer.add(X, classes, codes, weights, squares)
-        # Squares of deviations are no larger: only now may they overflow.
-        large = self._buffer.squares > np.finfo(product).max
+        # Squares of deviations add up to no more, but are added up twice: until now
+        # they could not overflow.
+        large = self._buffer.squares > np.finfo(product).max / 4
         if large or self._buffer.n_rows >= enough:
             try:
                 self._flush()
