@@ -183,15 +183,16 @@ class GatheredMoments(DerivedMoments):
             return
         union, mine, theirs = unite(self._labels, labels)
         like = moments.means
-        self._moments = merge(
-            self._moments,
-            moments,
-            mine,
-            theirs,
-            namespace(like),
-            lambda values: as_like(values, like),
+        xp = namespace(like)
+        merged = merge(
+            self._moments, moments, mine, theirs, xp, lambda v: as_like(v, like)
         )
-        self._labels = union
+        if not bool(xp.isfinite(xp.sum(merged.traces) + xp.sum(merged.means))):
+            raise ValueError(
+                "The features are so large that their squares overflow when they are "
+                "summed up. Rescale the features."
+            )
+        self._labels, self._moments = union, merged
 
     def _flush(self):
         """Gather what waits in the buffer."""

@@ -187,6 +187,7 @@ def class_means(rows, codes, n_classes, weights):
     return _home(rows, means)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def merge(a, b, rows_a, rows_b, xp, to_device):
     """Moments of the union of two sets of rows.
 

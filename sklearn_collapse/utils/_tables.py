@@ -276,6 +276,9 @@ def _list_column(table, name):
         return column
     if kind == "other" and len(column):
         _refuse_kind(name, getattr(column, "dtype", type(column).__name__))
+    if _is_polars(column) and column.null_count():
+        row = int(np.argmax(column.is_null().to_numpy()))
+        _refuse_nulls(name, column.null_count(), row)
     values = column.to_numpy() if hasattr(column, "to_numpy") else column
     if getattr(values, "ndim", 1) > 1 and values.dtype.kind != "O":
         return values
