@@ -224,6 +224,9 @@ class ClassMoments(GatheredMoments):
         An error in a block names it, and the row in it, counted from 0. What the
         iterable itself raises passes as it is.
 
+        Arrow reads ahead: ``ParquetFile(path, pre_buffer=False)`` holds a row group,
+        by default much of the file.
+
         Examples
         --------
         >>> from sklearn_collapse import ClassMoments
