@@ -16,6 +16,7 @@ and a fit can be had without reading the file again.
 import tempfile
 import time
 import tracemalloc
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -160,8 +161,8 @@ print(f"largest deviation from the identity {np.abs(covariance - np.eye(d)).max(
 # Scores need moments alone, and the threshold of a detector some numbers per row, which
 # ``calibrate_batches`` collects block by block: the threshold is that of all rows.
 # Blocks may as well be tables. With pyarrow, those of a Parquet file with one list of
-# features per row come from ``ParquetFile(path, pre_buffer=False).iter_batches()``; here
-# they are mappings.
+# features per row come from ``ParquetFile(path, pre_buffer=False).iter_batches()``;
+# here they are mappings.
 from sklearn_collapse.ood import MahalanobisDetector
 
 
@@ -174,7 +175,8 @@ def tables(X, y, rows=4096):
 columns = {"features": "embedding", "label": "label"}
 moments = fitted["ClassMoments, fit_moments"].moments_
 detector = MahalanobisDetector().fit_moments(moments)
-_, peak, seconds = measured(lambda: detector.calibrate_batches(tables(X, y), **columns))
+calibrate = partial(detector.calibrate_batches, **columns)
+_, peak, seconds = measured(calibrate, tables(X, y))
 outside = np.mean(detector.predict(features.ood["far: noise"]) == -1)
 print(f"calibrated in {seconds:.1f} s with {peak:.1f} MiB")
 print(f"threshold {detector.offset_:.1f}; {outside:.0%} of pure noise is outside")
