@@ -14,6 +14,8 @@ from sklearn_collapse._base import (
     unchanged_on_error,
 )
 from sklearn_collapse.utils._arrays import as_like, namespace, to_numpy
+from sklearn_collapse.utils._dask import Partitions, by_partition, is_dask
+from sklearn_collapse.utils._finite import check_finite
 from sklearn_collapse.utils._labels import is_label
 from sklearn_collapse.utils._sklearn_private import Interval, fit_context
 from sklearn_collapse.utils._validation import check_weights, drop_zero_weights
@@ -66,12 +68,19 @@ class Detector(OutlierMixin, RowsEstimator):
             range or by 16 units of rounding, whichever is more: the row that defines
             it stays an inlier when it is scored in another batch.
         """
+        if is_dask(X):
+            parts = Partitions(X, None, sample_weight)
+            self._validate_rows(parts.probe, "calibrate")
+            with unchanged_on_error(self):
+                self._calibrate_partitions(parts)
+            return self
         X = self._validate_rows(X, "calibrate")
         X, _, weights = drop_zero_weights(X, check_weights(sample_weight, X.shape[0]))
         with unchanged_on_error(self):
             self._calibrate(X, weights)
         return self
 
+    @by_partition
     def score_samples(self, X):
         """Score rows; higher is more in-distribution.
 
@@ -87,6 +96,7 @@ class Detector(OutlierMixin, RowsEstimator):
         """
         return self._score_rows(self._validate_rows(X, "score_samples"))
 
+    @by_partition
     def decision_function(self, X):
         """Compute score minus threshold: negative for outliers.
 
@@ -102,6 +112,7 @@ class Detector(OutlierMixin, RowsEstimator):
         """
         return self._decide(X, "decision_function")
 
+    @by_partition
     def predict(self, X):
         """Tell inliers from outliers.
 
@@ -163,7 +174,27 @@ class Detector(OutlierMixin, RowsEstimator):
         return self.contamination
 
     def _calibrate(self, X, weights):
-        self._set_offset(self._score_rows(X), weights)
+        self._finish(self._collect(X), weights, X)
+
+    def _collect(self, X):
+        """What calibration needs of rows: arrays of shape (n,)."""
+        return (self._score_rows(X),)
+
+    def _finish(self, collected, weights, X=None):
+        """Calibrate by what was collected of all rows, X if they are at hand."""
+        self._set_offset(*collected, weights)
+
+    def _calibrate_partitions(self, parts):
+        *collected, weights = parts.collect(self, "_collect_partition")
+        self._finish(collected, weights)
+
+    def _collect_partition(self, X, y, weights):
+        X, _, weights = self._validate_fit(X, y, weights, reset=False, min_samples=0)
+        if not X.shape[0]:
+            return None
+        check_finite(X)
+        weights = np.ones(X.shape[0]) if weights is None else weights
+        return (*map(to_numpy, self._collect(X)), weights)
 
     def _set_offset(self, scores, weights):
         scores = to_numpy(scores)
@@ -256,6 +287,11 @@ class MomentsDetector(Detector, MomentsEstimator):
     def _learn_from_rows(self, X, y, weights):
         """Set the threshold; subclasses first learn what the scores need."""
         self._calibrate(X, weights)
+
+    def _learn_from_partitions(self, parts):
+        """The same from the rows of a Dask collection."""
+        super()._learn_from_partitions(parts)
+        self._calibrate_partitions(parts)
 
 
 def rounding_slack(scores, low, high, eps):

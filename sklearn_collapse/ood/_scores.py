@@ -5,10 +5,14 @@ from sklearn_collapse.utils._finite import raise_nonfinite
 
 
 def finite_scores(scores, X, remedy="Rescale X or the head."):
-    """Return the scores of rows X, or raise if they overflow."""
+    """Return the scores of rows X, or raise if they overflow.
+
+    X is None where it is not at hand, and known to be finite.
+    """
     xp = namespace(scores)
     if not bool(xp.all(xp.isfinite(scores))):
-        raise_nonfinite(X, overflow=False)
+        if X is not None:
+            raise_nonfinite(X, overflow=False)
         raise ValueError(
             f"Scores overflow {scores.dtype}, in which these rows are scored. {remedy}"
         )

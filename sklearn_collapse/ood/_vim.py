@@ -200,11 +200,16 @@ class ViMDetector(HeadMixin, ResidualBase):
         norms, energies = self._norms_and_logits(X, energy)
         return self._matched(X, norms, energies)
 
-    def _calibrate(self, X, weights):
+    def _collect(self, X):
         if self._resolved_head() is None:
-            super()._calibrate(X, weights)
+            return super()._collect(X)
+        return self._norms_and_logits(X, energy, max_logit)
+
+    def _finish(self, collected, weights, X=None):
+        if self._resolved_head() is None:
+            super()._finish(collected, weights, X)
             return
-        norms, energies, largest = self._norms_and_logits(X, energy, max_logit)
+        norms, energies, largest = collected
         self.alpha_ = self._size(norms, largest, weights)
         self._set_offset(self._matched(X, norms, energies), weights)
 

@@ -15,6 +15,7 @@ from sklearn_collapse.utils._arrays import (
     place_of,
     to_numpy,
 )
+from sklearn_collapse.utils._dask import refuse_dask
 from sklearn_collapse.utils._finite import check_finite
 
 # Everything else (integers, booleans, long double) becomes float64.
@@ -32,6 +33,7 @@ def check_features(X, *, min_samples=1):
     names : ndarray of str or None
         Column names of a DataFrame.
     """
+    refuse_dask(X, "This function")
     if is_foreign(X):
         return _check_foreign(X, min_samples), None
     names = getattr(X, "columns", None)
@@ -49,6 +51,7 @@ def check_features(X, *, min_samples=1):
 
 def validate_features(estimator, X, *, reset=False, min_samples=1):
     """Check features for an estimator; sets or checks n_features_in_ and names."""
+    refuse_dask(X, f"This method of {type(estimator).__name__}")
     if is_foreign(X):
         X = _check_foreign(X, min_samples, type(estimator).__name__)
         return validate_data(estimator, X, skip_check_array=True, reset=reset)
