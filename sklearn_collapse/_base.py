@@ -172,7 +172,7 @@ class MomentsEstimator(RowsEstimator):
                     f"Found array with {n} sample(s) in all partitions of X, while a "
                     f"minimum of 2 is required by {type(self).__name__}."
                 )
-            vars(self).update(gathered)
+            self.__dict__.update(gathered)
             self._check_moments(self.moments_)
             labelled = self.moments_.labelled
             self._learn_without_rows(self.moments_.classes_ if labelled else None)

@@ -71,8 +71,9 @@ class GatheredMoments(DerivedMoments):
 
     def _add_partitions(self, parts):
         """Add the rows of a Dask collection; this object has none yet."""
+        check_block(self, np.empty((0, parts.n_features)), parts.names, labelled=None)
         empty = self.copy()
-        empty.n_features = self.n_features or parts.n_features
+        empty.n_features = parts.n_features
         empty._names = parts.names
         return self.merge(parts.sum(empty, "_of_partition")["moments"])
 

@@ -150,7 +150,7 @@ def test_a_worker_is_killed(client, memory, tmp_path):
 
 
 def test_a_worker_is_killed_while_scoring(client, memory, tmp_path):
-    X, y = memory
+    X, _ = memory
     whitener = SpectralWhitener("pca").fit(X)
     flag = tmp_path / "died"
     lazy = whitener.transform(collection(partial(dying_once, flag=str(flag))))
@@ -171,7 +171,9 @@ def test_every_worker_dies(client, memory):
 
 def test_error_of_a_partition_arrives(client, memory):
     X, y = memory
-    rows = da.from_array(np.where(np.arange(len(X))[:, None] == 777, np.nan, X), (200, 5))
+    rows = da.from_array(
+        np.where(np.arange(len(X))[:, None] == 777, np.nan, X), (200, 5)
+    )
     with pytest.raises(ValueError, match=r"In partition 3: .*NaN.* row 177"):
         MahalanobisDetector().fit(rows, y)
 

@@ -15,7 +15,6 @@ from sklearn_collapse._base import (
 )
 from sklearn_collapse.utils._arrays import as_like, namespace, to_numpy
 from sklearn_collapse.utils._dask import Partitions, by_partition, is_dask
-from sklearn_collapse.utils._finite import check_finite
 from sklearn_collapse.utils._labels import is_label
 from sklearn_collapse.utils._sklearn_private import Interval, fit_context
 from sklearn_collapse.utils._validation import check_weights, drop_zero_weights
@@ -31,7 +30,9 @@ class Detector(OutlierMixin, RowsEstimator):
     """Scores, threshold and decisions; subclasses say how to fit and to score.
 
     Subclasses define ``fit(X, y, sample_weight)``, ``_validate_rows(X, method)``, which
-    checks rows for a method, and ``_score_rows(X)``, the scores of such rows.
+    checks rows for a method, and ``_score_rows(X)``, the scores of such rows. Where the
+    threshold needs more than scores, they extend ``_collect(X)``, some numbers per row,
+    and ``_calibrate_from(collected, weights)``.
     """
 
     _parameter_constraints: dict = {
@@ -56,7 +57,8 @@ class Detector(OutlierMixin, RowsEstimator):
         ----------
         X : array-like of shape (n, d)
             In-distribution features, best ones that were not fitted on: on training
-            rows of few more than d the threshold lies far too high.
+            rows of few more than d the threshold lies far too high. Of a Dask array
+            or dataframe only scores are brought together.
         sample_weight : array-like of shape (n,), default=None
             Frequencies of the rows.
 
@@ -174,25 +176,25 @@ class Detector(OutlierMixin, RowsEstimator):
         return self.contamination
 
     def _calibrate(self, X, weights):
-        self._finish(self._collect(X), weights, X)
+        self._calibrate_from(self._collect(X), weights)
 
     def _collect(self, X):
-        """What calibration needs of rows: arrays of shape (n,)."""
+        """What the threshold needs to know of rows, as arrays of one entry per row."""
         return (self._score_rows(X),)
 
-    def _finish(self, collected, weights, X=None):
-        """Calibrate by what was collected of all rows, X if they are at hand."""
-        self._set_offset(*collected, weights)
+    def _calibrate_from(self, collected, weights):
+        """Set the threshold from what was collected, in any library."""
+        self._set_offset(collected[0], weights)
 
     def _calibrate_partitions(self, parts):
+        """Set the threshold from what is collected of a Dask collection."""
         *collected, weights = parts.collect(self, "_collect_partition")
-        self._finish(collected, weights)
+        self._calibrate_from(collected, weights)
 
     def _collect_partition(self, X, y, weights):
         X, _, weights = self._validate_fit(X, y, weights, reset=False, min_samples=0)
         if not X.shape[0]:
             return None
-        check_finite(X)
         weights = np.ones(X.shape[0]) if weights is None else weights
         return (*map(to_numpy, self._collect(X)), weights)
 

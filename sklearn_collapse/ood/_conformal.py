@@ -198,7 +198,6 @@ class ConformalDetector(MetaDetector):
             self._calibrate(X, weights)
         return self
 
-    @fit_context(prefer_skip_nested_validation=True)
     def calibrate(self, X, sample_weight=None):
         """Set the threshold on other rows, which replace those that calibrated.
 
@@ -278,9 +277,8 @@ class ConformalDetector(MetaDetector):
         check_finite(X)
         return self._member_scores(self.estimator_, X)
 
-    def _finish(self, collected, weights, X=None):
-        (like,) = collected
-        scores = to_numpy(like)
+    def _calibrate_from(self, collected, weights):
+        scores, like = to_numpy(collected[0]), self._fitted.like
         # Scores of other people's detectors may be integers.
         eps = float(np.finfo(np.result_type(scores.dtype, np.float16)).eps)
         scores = scores.astype(float)

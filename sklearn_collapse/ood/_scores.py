@@ -4,10 +4,10 @@ from sklearn_collapse.utils._arrays import namespace
 from sklearn_collapse.utils._finite import raise_nonfinite
 
 
-def finite_scores(scores, X, remedy="Rescale X or the head."):
+def finite_scores(scores, X=None, remedy="Rescale X or the head."):
     """Return the scores of rows X, or raise if they overflow.
 
-    X is None where it is not at hand, and known to be finite.
+    Without X the rows are known to be finite.
     """
     xp = namespace(scores)
     if not bool(xp.all(xp.isfinite(scores))):

@@ -42,8 +42,12 @@ def in_partition(number):
     """Let errors name the partition that they are about."""
     try:
         yield
-    except (ValueError, TypeError) as error:
-        error.args = (f"In partition {number}: {error}",)
+    except Exception as error:
+        where = f"In partition {number}"
+        if len(error.args) == 1 and isinstance(error.args[0], str):
+            error.args = (f"{where}: {error.args[0]}",)
+        else:
+            error.add_note(f"{where}.")
         raise
 
 
@@ -129,6 +133,8 @@ def by_partition(method):
     chunk sizes.
     """
 
+    name = method.__name__
+
     @wraps(method)
     def answer(self, X, *args, **options):
         if not is_dask(X):
@@ -136,10 +142,10 @@ def by_partition(method):
         others = [*args, *options.values()]
         if any(value is not None for value in others):
             raise TypeError(
-                f"{type(self).__name__}.{method.__name__} takes a Dask collection X "
+                f"{type(self).__name__}.{name} takes a Dask collection X "
                 f"alone: pass X.compute() with the rest in memory."
             )
-        return _mapped(self, method.__name__, X)
+        return _mapped(self, name, X)
 
     return answer
 
@@ -198,7 +204,7 @@ def _mapped(estimator, method, X):
     example = np.asarray(getattr(estimator, method)(_probe(X)))
     empty, width = example[:0], example.shape[1:]
     owner = dask.delayed(estimator, traverse=False, pure=False)
-    if isinstance(X, da.Array):
+    if _is_array(X):
         return X.map_blocks(
             _answer,
             owner,
