@@ -17,7 +17,7 @@ from sklearn.utils import get_tags
 from test_common import INSTANCES
 
 from sklearn_collapse import ClassMoments, LinearHead
-from sklearn_collapse.collapse import NeuralCollapseScorer
+from sklearn_collapse.collapse import NeuralCollapseScorer, RegressionCollapseScorer
 from sklearn_collapse.etf import ETFAlignmentScorer, ETFClassifier
 from sklearn_collapse.metrics import nc1_pinv
 from sklearn_collapse.ood import (
@@ -116,7 +116,7 @@ def test_labels_and_weights_of_every_kind(rows, rng, make, scheduler):
         frame = frame_of(X, y=y, w=weights)
         data, labels, own = frame[NAMES], frame["y"], frame["w"]
     elif make is pd.Series:
-        index = np.arange(len(y))[::-1] / 2  # labels of rows are not positions
+        index = np.arange(len(y)) / 2  # labels of rows are not positions
         labels, own = (pd.Series(v, index) for v in (y, weights))
     else:
         labels, own = make(y), make(weights)
@@ -533,6 +533,19 @@ def test_score_is_weighted(rows, rng):
         expected = estimator.score(X, y_test, weights)
         found = estimator.score(parted(X), parted(y_test), weights)
         assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_heads_and_ranks_are_looked_at_in_fit(rows, rng):
+    X, _ = rows
+    targets = X[:, :2] + rng.normal(size=(120, 2))
+    whole = RegressionCollapseScorer(head=rng.normal(size=(2, 6))).fit(X, targets)
+    parts = clone(whole).fit(parted(X), parted(targets))
+    assert set(parts.metrics_) == set(whole.metrics_) >= {"nrc2", "nrc3"}
+    for name, value in whole.metrics_.items():
+        assert_allclose(parts.metrics_[name], value, rtol=1e-7)
+    flat = X * (np.arange(6) < 3)
+    with pytest.raises(ValueError, match="is more than the rank 3"):
+        SpectralWhitener(n_components=5).fit(parted(flat))
 
 
 # -- laziness --------------------------------------------------------------------------
