@@ -3,10 +3,13 @@
 from contextlib import contextmanager
 
 from sklearn.base import BaseEstimator
+from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_collapse.moments import ClassMoments
 from sklearn_collapse.utils._arrays import place_of
+from sklearn_collapse.utils._available import NotAvailableError
+from sklearn_collapse.utils._dask import Partitions, is_dask
 from sklearn_collapse.utils._labels import as_label_array, encode_known
 from sklearn_collapse.utils._sklearn_private import fit_context
 from sklearn_collapse.utils._validation import (
@@ -68,6 +71,12 @@ class RowsEstimator(BaseEstimator):
         X, kept, weights = drop_zero_weights(X, weights)
         return X, None if y is None else y[kept], weights
 
+    def _snapshot(self):
+        """Copy that further fits of this object leave as it is."""
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
+
     def _require_labels(self, y):
         if y is None:
             raise ValueError(
@@ -107,7 +116,7 @@ class MomentsEstimator(RowsEstimator):
     and extend the steps of fitting below.
     """
 
-    _left_by_fit = ("moments_", *RowsEstimator._left_by_fit)
+    _left_by_fit = ("moments_", "_moments_are_lent", *RowsEstimator._left_by_fit)
     # Which part of it further rows make void.
     _void_after_update: tuple = ()
 
@@ -131,8 +140,13 @@ class MomentsEstimator(RowsEstimator):
         moments: an error here leaves those as they were.
         """
 
+    def _learn_from_partitions(self, parts):
+        """Learn from rows of a Dask collection what `_learn_without_rows` does not."""
+
     def _fit_rows(self, X, y, sample_weight):
         """Gather the moments of all rows."""
+        if is_dask(X):
+            return self._fit_partitions(X, y, sample_weight)
         with unchanged_on_error(self):
             self._forget()
             X, y, weights = self._validate_fit(
@@ -142,6 +156,55 @@ class MomentsEstimator(RowsEstimator):
             self._check_moments(self._statistics)
             self._learn_from_rows(X, y, weights)
         return self
+
+    def _fit_partitions(self, X, y, sample_weight):
+        """Gather the moments of a Dask collection partition by partition."""
+        with unchanged_on_error(self):
+            self._forget()
+            self._require_streaming()
+            if get_tags(self).target_tags.required:
+                self._require_labels(y)
+            parts = Partitions(X, self._check_labels(y), sample_weight)
+            validate_features(self, parts.probe, reset=True)
+            gathered = parts.sum(self, "_gather_partition")
+            if (n := gathered.pop("n_rows")) < 2:
+                raise ValueError(
+                    f"Found array with {n} sample(s) in all partitions of X, while a "
+                    f"minimum of 2 is required by {type(self).__name__}."
+                )
+            self.__dict__.update(gathered)
+            self._check_moments(self.moments_)
+            labelled = self.moments_.labelled
+            self._learn_without_rows(self.moments_.classes_ if labelled else None)
+            self._learn_from_partitions(parts)
+        return self
+
+    def _gather_partition(self, X, y, weights):
+        """Moments of one partition, by the attribute that they belong to."""
+        twin = super()._snapshot()
+        X, y, weights = twin._validate_fit(X, y, weights, reset=False, min_samples=0)
+        if not X.shape[0]:  # a detector has left out outliers
+            return None
+        twin._continue_moments(X, y, weights)
+        found = {k: v for k, v in vars(twin).items() if isinstance(v, ClassMoments)}
+        for moments in found.values():
+            moments._flush()
+        return {"n_rows": X.shape[0], **found}
+
+    def _require_streaming(self):
+        """Raise if these parameters need all rows at once."""
+        try:
+            self.partial_fit  # noqa: B018  raises if it is not available
+        except NotAvailableError as error:
+            raise ValueError(
+                f"{type(self).__name__} with these parameters needs all rows in "
+                f"memory, and X is a Dask collection: pass X.compute()."
+            ) from error
+
+    def _snapshot(self):
+        # Further rows are added to a copy of the moments.
+        self._moments_are_lent = True
+        return super()._snapshot()
 
     def _gather(self, X, y, weights):
         """Gather, in ``fit``, what the estimator is a function of."""
@@ -239,6 +302,8 @@ class MomentsEstimator(RowsEstimator):
         elif place_of(X) != self.moments_.place:
             check_same_place(self, X, self.moments_.means_, "partial_fit")
         self._check_flags(self.moments_)
+        if getattr(self, "_moments_are_lent", False):
+            self.moments_, self._moments_are_lent = self.moments_.copy(), False
         self.moments_.update(X, y, weights)
 
     def _new_moments(self):

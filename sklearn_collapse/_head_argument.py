@@ -104,9 +104,9 @@ def fitted_head(head, data=None):
         return head
     if data is None:
         raise ValueError(
-            f"{type(head).__name__} has to be fitted on rows, which fit_moments and "
-            f"partial_fit do not have. Pass head='lda', a LinearHead or a "
-            f"FrozenEstimator."
+            f"{type(head).__name__} has to be fitted on rows, which fit_moments, "
+            f"partial_fit and Dask collections do not have at hand. Pass head='lda', "
+            f"a LinearHead or a FrozenEstimator."
         )
     X, y, sample_weight = data
     if y is None:

@@ -188,9 +188,8 @@ class DerivedMoments:
         """Return ``compute()``, kept until the moments change or another key comes."""
         kept = self._cached(owner, dict)
         if key not in kept:
-            value = compute()
-            kept.clear()
-            kept[key] = value
+            # Replaced, not written to: threads of Dask share an estimator.
+            kept = self._cache[owner] = {key: compute()}
         return kept[key]
 
     def _covariance(self, which="within", shrinkage=0.0):

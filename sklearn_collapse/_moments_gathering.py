@@ -92,6 +92,20 @@ class GatheredMoments(DerivedMoments):
                 self._buffer.drop_last()
                 raise
 
+    def _add_partitions(self, parts):
+        """Add the rows of a Dask collection; this object has none yet."""
+        check_block(self, np.empty((0, parts.n_features)), parts.names, labelled=None)
+        empty = self.copy()
+        empty.n_features = parts.n_features
+        empty._names = parts.names
+        return self.merge(parts.sum(empty, "_of_partition")["moments"])
+
+    def _of_partition(self, X, y, sample_weight):
+        """Moments of one partition, gathered like these."""
+        moments = self.copy()._update(X, y, sample_weight)
+        moments._flush()
+        return {"moments": moments}
+
     def _unlabelled(self):
         """Moments of the same rows as one class."""
         twin = self.copy()

@@ -32,6 +32,11 @@ class ShrinkageMixin:
     shrinkage: Any
     device: str
     _statistics: Any
+    _validate_fit: Any
+
+    def _fourth_wanted(self):
+        """Covariances, "within" or "total", whose fourth moments are needed."""
+        return ("total",)
 
     def _intensity(self, which):
         """Share of the identity in the "within" or the "total" covariance."""
@@ -86,22 +91,38 @@ class ShrinkageMixin:
             )
         return np.asarray(fourth)
 
-    def _learn_fourth(self, X, y, weights, *, within=False, total=False):
+    def _learn_fourth(self, X, y, weights):
         """Keep the fourth moments about the class means, the mean, or both."""
-        if self.shrinkage != "ledoit_wolf":
-            return
+        if self.shrinkage == "ledoit_wolf":
+            self._fourth = _as_lists(self._measure_fourth(X, y, weights))
+
+    def _learn_from_partitions(self, parts):
+        if self.shrinkage == "ledoit_wolf":
+            self._fourth = _as_lists(parts.sum(self, "_fourth_of_partition"))
+        super()._learn_from_partitions(parts)  # type: ignore[misc]
+
+    def _fourth_of_partition(self, X, y, weights):
+        X, y, weights = self._validate_fit(X, y, weights, reset=False, min_samples=0)
+        return self._measure_fourth(X, y, weights) if X.shape[0] else None
+
+    def _measure_fourth(self, X, y, weights):
+        """Fourth moments of rows, (C,) or (1,) of NumPy, by covariance."""
         moments, n = self._statistics, X.shape[0]
         rows = Rows(X, self.device, work=float(n) * X.shape[1])
         one = np.zeros(n, dtype=int)
         passes = {}
-        if within:
+        if "within" in self._fourth_wanted():
             own = one if y is None else encode_known(y, moments.classes_)
             passes["within"] = (moments.means_, own)
-        if total:
+        if "total" in self._fourth_wanted():
             passes["total"] = (moments.mean_[None, :], one)
-        self._fourth = {
-            which: to_numpy(
-                fourth_moments(rows, means, codes, weights, normalize=moments.normalize)
-            ).tolist()
+        options = {"normalize": moments.normalize}
+        return {
+            which: fourth_moments(rows, means, codes, weights, **options)
             for which, (means, codes) in passes.items()
         }
+
+
+def _as_lists(arrays):
+    # Arrays would move with the estimator to other libraries.
+    return {name: values.tolist() for name, values in arrays.items()}

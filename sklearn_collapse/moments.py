@@ -8,6 +8,7 @@ from sklearn_collapse._moments_reduce import all_reduce
 from sklearn_collapse._moments_state import restored, state_of
 from sklearn_collapse.utils._arrays import slices
 from sklearn_collapse.utils._batches import for_each_block
+from sklearn_collapse.utils._dask import Partitions, is_dask
 from sklearn_collapse.utils._labels import encode_labels
 from sklearn_collapse.utils._tables import Columns
 from sklearn_collapse.utils._validation import (
@@ -149,6 +150,11 @@ class ClassMoments(GatheredMoments):
         ClassMoments
             The object itself. A block that raises leaves it as it was.
         """
+        if is_dask(X):
+            raise TypeError(
+                "update takes rows in memory, and X is a Dask collection: gather it "
+                "with ClassMoments.from_arrays(X, y), and add that with merge."
+            )
         return self._update(X, y, sample_weight)
 
     @classmethod
@@ -158,22 +164,39 @@ class ClassMoments(GatheredMoments):
         Parameters
         ----------
         X : array-like of shape (n, d)
-            Rows. A memory map is read in order, in large pieces.
+            Rows. A memory map is read in order, in large pieces; a Dask array or
+            dataframe partition by partition, see Notes.
         y : array-like of shape (n,), default=None
             Labels; None is one class.
         sample_weight : array-like of shape (n,), default=None
             Frequencies.
         batch_size : int, default=None
             Rows per update. By default all rows at once, which visits them class by
-            class and needs no more memory than one block.
+            class and needs no more memory than one block. Not for Dask collections.
         **options
             Arguments of the constructor.
 
         Returns
         -------
         ClassMoments
+
+        Notes
+        -----
+        Of a Dask collection each partition is one task, wherever Dask runs it, and the
+        moments of the partitions are merged in a tree: the rows are visited once, and
+        what arrives here are moments. y and sample_weight are Dask collections with
+        the partitions of X, which may be of unknown size, or arrays, split like X.
+        Errors name the partition, and rows within it. In tasks ``device="auto"`` is
+        the CPU.
         """
         moments = cls(**options)
+        if is_dask(X):
+            if batch_size is not None:
+                raise ValueError(
+                    f"batch_size={batch_size} has no meaning for a Dask collection, "
+                    f"whose partitions are the batches: rechunk X, or leave it out."
+                )
+            return moments._add_partitions(Partitions(X, y, sample_weight))
         if batch_size is None:
             return moments.update(X, y, sample_weight)
         X, names = check_features(X)

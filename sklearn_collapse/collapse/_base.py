@@ -12,7 +12,7 @@ COSTLY = frozenset({"unit_moments", "class_scatters"})
 _REMEDIES = {
     "head": "a head: pass head=",
     "coef": "a head with coef_",
-    "rows": "rows: use fit, not partial_fit or fit_moments",
+    "rows": "rows: use fit, not partial_fit or fit_moments, on rows in memory",
     "unit_moments": (
         "moments of unit rows: name it in metrics before fitting, or pass "
         "unit_moments= to fit_moments"

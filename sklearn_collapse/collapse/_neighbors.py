@@ -14,6 +14,7 @@ from sklearn_collapse.utils._arrays import (
     float_dtype,
     namespace,
 )
+from sklearn_collapse.utils._dask import by_partition
 from sklearn_collapse.utils._finite import check_finite
 from sklearn_collapse.utils._labels import as_label_array, encode_known
 from sklearn_collapse.utils._sklearn_private import Interval, StrOptions, fit_context
@@ -176,6 +177,7 @@ class NeighborCollapseScorer(RowsEstimator):
             self._check_possible([self.criterion, *asked])
         return self
 
+    @by_partition
     def score_samples(self, X):
         """Measure the local dimension of each row among the fitted rows.
 

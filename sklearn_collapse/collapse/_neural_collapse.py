@@ -16,6 +16,7 @@ from sklearn_collapse.metrics._registry import METRICS
 from sklearn_collapse.metrics._within import _cdnv as cdnv_values
 from sklearn_collapse.moments import ClassMoments
 from sklearn_collapse.utils._arrays import Rows, namespace
+from sklearn_collapse.utils._dask import by_partition, is_dask
 from sklearn_collapse.utils._labels import encode_labels
 from sklearn_collapse.utils._sklearn_private import (
     HasMethods,
@@ -172,6 +173,8 @@ class NeuralCollapseScorer(
         self : object
             Fitted scorer.
         """
+        if is_dask(X):
+            return self._fit_partitions(X, y, sample_weight)
         with unchanged_on_error(self):
             self._forget()
             self._require_labels(y)
@@ -239,6 +242,7 @@ class NeuralCollapseScorer(
             self._row_values, self._row_classes, self._sizes = {}, {}, None
         return self
 
+    @by_partition
     def transform(self, X):
         """Measure distances to the class means.
 

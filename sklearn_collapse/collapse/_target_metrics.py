@@ -141,6 +141,9 @@ class TargetMetricsScorer(MetricsScorer):
                 continue
             self._row_values[self._key(name)] = value
 
+    def _learn_from_partitions(self, parts):
+        self._take_head(self.moments_.means_, self.n_targets_)
+
     def _continue_moments(self, X, y, weights):
         first = not hasattr(self, "moments_")
         if not first and not hasattr(self, "target_moments_"):

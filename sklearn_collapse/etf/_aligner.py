@@ -7,6 +7,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn_collapse._linalg._maps import LinearMap, affine_rows
 from sklearn_collapse.etf._base import FrameEstimator
 from sklearn_collapse.utils._arrays import Rows, namespace
+from sklearn_collapse.utils._dask import by_partition
 
 
 class ETFAligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FrameEstimator):
@@ -131,6 +132,7 @@ class ETFAligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FrameEstimat
         self.scaling = scaling
         self.device = device
 
+    @by_partition
     def transform(self, X):
         """Compute coordinates in the frame, s (x - centre) R.
 
@@ -149,6 +151,7 @@ class ETFAligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FrameEstimat
         matrix = self.scale_ * self.rotation_
         return self._map(X, matrix, centre=self.centre_)
 
+    @by_partition
     def inverse_transform(self, X):
         """Turn coordinates back into features, centre + x R^T / s.
 

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 
 from sklearn_collapse.utils._arrays import as_like, is_foreign, namespace, to_numpy
+from sklearn_collapse.utils._dask import Partitions, by_partition, is_dask
 from sklearn_collapse.utils._labels import as_label_array, encode_known, positions
 from sklearn_collapse.utils._sklearn_private import fit_context
 from sklearn_collapse.utils._validation import check_lengths, check_weights
@@ -50,6 +51,7 @@ class MomentsClassifierMixin(ClassifierMixin):
             encode_known(y, as_label_array(classes, "classes"), "in classes")
         return self._add_rows(X, y, sample_weight)
 
+    @by_partition
     def decision_function(self, X):
         """Compute the logits of the rows.
 
@@ -67,6 +69,7 @@ class MomentsClassifierMixin(ClassifierMixin):
         logits = self._logits(self._validate_rows(X, "decision_function"))
         return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
 
+    @by_partition
     def predict(self, X):
         """Predict the class of the largest logit.
 
@@ -86,6 +89,7 @@ class MomentsClassifierMixin(ClassifierMixin):
             return namespace(codes).take(as_like(self.classes_, codes), codes)
         return self.classes_[to_numpy(codes)]
 
+    @by_partition
     def predict_proba(self, X):
         """Compute the softmax of the logits.
 
@@ -102,6 +106,7 @@ class MomentsClassifierMixin(ClassifierMixin):
         logits = self._log_proba(X, "predict_proba")
         return namespace(logits).exp(logits)
 
+    @by_partition
     def predict_log_proba(self, X):
         """Compute the logarithm of the softmax of the logits.
 
@@ -134,6 +139,14 @@ class MomentsClassifierMixin(ClassifierMixin):
         float
             Accuracy in [0, 1].
         """
+        if is_dask(X):
+            self._require_labels(y)
+            return Partitions(X, y, sample_weight).mean(self, "_hits")
+        hits, weights = self._hits(X, y, sample_weight)
+        return float(np.average(hits, weights=weights))
+
+    def _hits(self, X, y, sample_weight):
+        """Which rows get their own class, and the weights of the rows."""
         X = self._validate_rows(X, "score")
         self._require_labels(y)
         y = as_label_array(y)
@@ -141,8 +154,7 @@ class MomentsClassifierMixin(ClassifierMixin):
         logits = self._logits(X)
         codes = to_numpy(namespace(logits).argmax(logits, axis=1))
         weights = check_weights(sample_weight, X.shape[0])
-        hits = positions(y, self.classes_) == codes
-        return float(np.average(hits, weights=weights))
+        return positions(y, self.classes_) == codes, weights
 
     def _log_proba(self, X, method):
         logits = self._logits(self._validate_rows(X, method))

@@ -252,7 +252,7 @@ class ETFClassifier(ShrinkageMixin, MomentsClassifierMixin, FrameEstimator):
             )
 
     def _learn_from_rows(self, X, y, weights):
-        self._learn_fourth(X, y, weights, total=True)
+        self._learn_fourth(X, y, weights)
 
     def _logits(self, X):
         found = self._fitted().map

@@ -22,6 +22,7 @@ from sklearn_collapse.etf._alignment import (
 from sklearn_collapse.etf._base import FrameEstimator
 from sklearn_collapse.metrics._geometry import ClassGeometry
 from sklearn_collapse.utils._arrays import Rows, float_dtype
+from sklearn_collapse.utils._dask import by_partition
 from sklearn_collapse.utils._finite import check_finite, raise_nonfinite
 from sklearn_collapse.utils._labels import encode_labels
 from sklearn_collapse.utils._sklearn_private import HasMethods, StrOptions
@@ -224,6 +225,7 @@ class ETFAlignmentScorer(FrameEstimator):
         value = values[self.criterion]
         return -value if _CRITERIA[self.criterion] else value
 
+    @by_partition
     def score_samples(self, X, y=None):
         """Measure the alignment of single rows.
 

@@ -31,6 +31,7 @@ from sklearn_collapse.utils._arrays import (
     float_dtype,
     namespace,
 )
+from sklearn_collapse.utils._dask import by_partition
 from sklearn_collapse.utils._sklearn_private import Interval, StrOptions, fit_context
 from sklearn_collapse.utils._validation import check_same_place, validate_features
 
@@ -230,6 +231,7 @@ class ActivationShaper(OneToOneFeatureMixin, TransformerMixin, RowsEstimator):
             self._learn(rows, y, weights)
         return self
 
+    @by_partition
     def transform(self, X):
         """Shape activations.
 

@@ -22,6 +22,7 @@ from sklearn_collapse.utils._arrays import (
     to_numpy,
 )
 from sklearn_collapse.utils._batches import for_each_block
+from sklearn_collapse.utils._dask import Partitions, by_partition, is_dask
 from sklearn_collapse.utils._finite import check_finite
 from sklearn_collapse.utils._labels import is_label
 from sklearn_collapse.utils._sklearn_private import Interval, fit_context
@@ -70,7 +71,8 @@ class Detector(OutlierMixin, RowsEstimator):
         ----------
         X : array-like of shape (n, d)
             In-distribution features, best ones that were not fitted on: on training
-            rows of few more than d the threshold lies far too high.
+            rows of few more than d the threshold lies far too high. Of a Dask array
+            or dataframe only scores are brought together.
         sample_weight : array-like of shape (n,), default=None
             Frequencies of the rows.
 
@@ -82,6 +84,12 @@ class Detector(OutlierMixin, RowsEstimator):
             range or by 16 units of rounding, whichever is more: the row that defines
             it stays an inlier when it is scored in another batch.
         """
+        if is_dask(X):
+            parts = Partitions(X, None, sample_weight)
+            self._validate_rows(parts.probe, "calibrate")
+            with unchanged_on_error(self):
+                self._calibrate_partitions(parts)
+            return self
         X = self._validate_rows(X, "calibrate")
         weights = check_weights(sample_weight, X.shape[0])
         if is_memmap(X) and weights is not None and not weights.all():
@@ -147,6 +155,7 @@ class Detector(OutlierMixin, RowsEstimator):
             self._calibrate_from(collected, weights)
         return self
 
+    @by_partition
     def score_samples(self, X):
         """Score rows; higher is more in-distribution.
 
@@ -162,6 +171,7 @@ class Detector(OutlierMixin, RowsEstimator):
         """
         return self._score_rows(self._validate_rows(X, "score_samples"))
 
+    @by_partition
     def decision_function(self, X):
         """Compute score minus threshold: negative for outliers.
 
@@ -177,6 +187,7 @@ class Detector(OutlierMixin, RowsEstimator):
         """
         return self._decide(X, "decision_function")
 
+    @by_partition
     def predict(self, X):
         """Tell inliers from outliers.
 
@@ -256,6 +267,18 @@ class Detector(OutlierMixin, RowsEstimator):
     def _calibrate_from(self, collected, weights):
         """Set the threshold from what was collected, in any library."""
         self._set_offset(collected[0], weights)
+
+    def _calibrate_partitions(self, parts):
+        """Set the threshold from what is collected of a Dask collection."""
+        *collected, weights = parts.collect(self, "_collect_partition")
+        self._calibrate_from(collected, weights)
+
+    def _collect_partition(self, X, y, weights):
+        X, _, weights = self._validate_fit(X, y, weights, reset=False, min_samples=0)
+        if not X.shape[0]:
+            return None
+        weights = np.ones(X.shape[0]) if weights is None else weights
+        return (*map(to_numpy, self._collect(X)), weights)
 
     def _set_offset(self, scores, weights):
         scores = to_numpy(scores)
@@ -348,6 +371,11 @@ class MomentsDetector(Detector, MomentsEstimator):
     def _learn_from_rows(self, X, y, weights):
         """Set the threshold; subclasses first learn what the scores need."""
         self._calibrate(X, weights)
+
+    def _learn_from_partitions(self, parts):
+        """The same from the rows of a Dask collection."""
+        super()._learn_from_partitions(parts)
+        self._calibrate_partitions(parts)
 
 
 def _joined(parts):

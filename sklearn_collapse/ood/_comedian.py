@@ -18,6 +18,7 @@ from sklearn_collapse._linalg._spectrum import (
     noise_factor,
 )
 from sklearn_collapse.utils._arrays import input_eps, namespace, to_numpy
+from sklearn_collapse.utils._dask import by_partition
 from sklearn_collapse.utils._finite import check_finite
 from sklearn_collapse.utils._sklearn_private import Interval, StrOptions, fit_context
 from sklearn_collapse.utils._validation import validate_features
@@ -198,6 +199,7 @@ class ComedianCovariance(EmpiricalCovariance):
         root = self._inverse_root()
         return root @ root.T if self.precision_ is None else self.precision_
 
+    @by_partition
     def mahalanobis(self, X):
         """Compute squared Mahalanobis distances to the location.
 

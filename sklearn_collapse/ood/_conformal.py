@@ -21,6 +21,7 @@ from sklearn_collapse.ood._mahalanobis import MahalanobisDetector
 from sklearn_collapse.ood._meta import MetaDetector
 from sklearn_collapse.ood._split import split_rows
 from sklearn_collapse.utils._arrays import as_like, namespace, to_numpy
+from sklearn_collapse.utils._dask import by_partition
 from sklearn_collapse.utils._finite import check_finite
 from sklearn_collapse.utils._labels import encode_labels
 from sklearn_collapse.utils._sklearn_private import HasMethods, Interval, fit_context
@@ -214,6 +215,7 @@ class ConformalDetector(MetaDetector):
         """
         return super().calibrate(X, sample_weight)
 
+    @by_partition
     def p_values(self, X):
         """Compute how rare the scores of rows are among the calibration scores.
 

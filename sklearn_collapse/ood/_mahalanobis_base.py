@@ -152,8 +152,11 @@ class MahalanobisBase(ShrinkageMixin, MomentsDetector):
         if self._is_estimated:
             self._estimate(X, y, weights)
         else:
-            self._learn_fourth(X, y, weights, within=True, total=self.relative)
+            self._learn_fourth(X, y, weights)
         super()._learn_from_rows(X, y, weights)
+
+    def _fourth_wanted(self):
+        return ("within", "total") if self.relative else ("within",)
 
     def _estimate(self, X, y, weights):
         """Fit copies of the covariance estimator on centred rows."""

@@ -22,6 +22,7 @@ _LARGER = 8
 # Where blocks of so few rows do not fit, it is not the block that is too large.
 _FEWEST_ROWS = 32
 _PARENT = os.getpid()
+_here = threading.local()
 
 
 # -- which device ----------------------------------------------------------------------
@@ -72,7 +73,19 @@ def _gpu_if_worth_it(work):
 def _auto_may_use_gpu(work):
     """Whether the work repays a copy and this process may own a GPU context."""
     in_worker = multiprocessing.current_process().name != "MainProcess"
+    in_worker = in_worker or getattr(_here, "auto_is_cpu", False)
     return work >= _WORTH_A_COPY and not in_worker and os.getpid() == _PARENT
+
+
+@contextmanager
+def auto_is_cpu():
+    """Let "auto" mean the CPU in this thread, one of several that share the GPU."""
+    before = getattr(_here, "auto_is_cpu", False)
+    _here.auto_is_cpu = True
+    try:
+        yield
+    finally:
+        _here.auto_is_cpu = before
 
 
 def check_float64(x):

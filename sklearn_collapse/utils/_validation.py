@@ -16,6 +16,7 @@ from sklearn_collapse.utils._arrays import (
     place_of,
     to_numpy,
 )
+from sklearn_collapse.utils._dask import refuse_dask
 from sklearn_collapse.utils._finite import check_finite
 from sklearn_collapse.utils._tables import NamedRows
 
@@ -34,6 +35,7 @@ def check_features(X, *, min_samples=1):
     names : ndarray of str or None
         Column names of a DataFrame.
     """
+    refuse_dask(X, "This function")
     names = None if is_foreign(X) else getattr(X, "columns", None)
     if names is not None and not all(isinstance(name, str) for name in names):
         names = None
@@ -53,6 +55,7 @@ def check_features(X, *, min_samples=1):
 
 def validate_features(estimator, X, *, reset=False, min_samples=1):
     """Check features for an estimator; sets or checks n_features_in_ and names."""
+    refuse_dask(X, f"This method of {type(estimator).__name__}")
     if isinstance(X, NamedRows):
         return _validate_named(estimator, X)
     if is_foreign(X):

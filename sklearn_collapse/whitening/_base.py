@@ -16,6 +16,7 @@ from sklearn_collapse._linalg._blocks import BlockMap
 from sklearn_collapse._linalg._maps import LinearMap, affine_rows
 from sklearn_collapse.utils._arrays import Rows, namespace
 from sklearn_collapse.utils._available import available_unless
+from sklearn_collapse.utils._dask import by_partition
 
 # Largest error of an output, in its standard deviations, that float32 products may
 # cause; beyond it rows are worked on in float64.
@@ -53,6 +54,7 @@ class LinearTransformer(
     def _factorise(self):
         """Compute the maps from ``_statistics``."""
 
+    @by_partition
     def transform(self, X):
         """Transform rows.
 
@@ -72,6 +74,7 @@ class LinearTransformer(
         return affine_rows(rows, forward, centre=self.mean_, wide=wide)
 
     @available_unless(lambda self: self._lost())
+    @by_partition
     def inverse_transform(self, X):
         """Bring transformed rows back to features.
 

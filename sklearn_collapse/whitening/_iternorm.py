@@ -212,7 +212,7 @@ class IterNormWhitener(ShrinkageMixin, LinearTransformer):
         super()._gather(X, y, weights)
 
     def _learn_from_rows(self, X, y, weights):
-        self._learn_fourth(X, y, weights, total=True)
+        self._learn_fourth(X, y, weights)
 
     def _learn_without_rows(self, y):
         self._check_groups()

@@ -7,6 +7,7 @@ import numpy as np
 
 from sklearn_collapse._linalg._maps import squared_norms
 from sklearn_collapse.utils._arrays import namespace, to_numpy
+from sklearn_collapse.utils._dask import Partitions, by_partition, is_dask
 from sklearn_collapse.utils._validation import check_weights
 
 
@@ -21,6 +22,7 @@ class WhitenedLikelihood:
 
         def __getattr__(self, name: str) -> Any: ...
 
+    @by_partition
     def score_samples(self, X):
         """Log-likelihood of the whitened rows under the standard normal law.
 
@@ -66,6 +68,8 @@ class WhitenedLikelihood:
             Mean of ``score_samples``; higher is better. It compares sets of rows, not
             parameters, see there.
         """
+        if is_dask(X):
+            return Partitions(X, None, sample_weight).mean(self, "_score_partition")
         found = self.score_samples(X)
         xp = namespace(found)
         found = xp.astype(found, xp.float64)
@@ -73,3 +77,7 @@ class WhitenedLikelihood:
         if weights is None:
             return float(xp.mean(found))
         return float(np.average(to_numpy(found), weights=weights))
+
+    def _score_partition(self, X, y, weights):
+        found = to_numpy(self.score_samples(X)).astype(float)
+        return found, check_weights(weights, found.shape[0])

@@ -185,6 +185,10 @@ class SpectralEstimator(LinearTransformer):
     def _learn_from_rows(self, X, y, weights):
         self._fitted()  # raises if the parameters ask for what there is not
 
+    def _learn_from_partitions(self, parts):
+        super()._learn_from_partitions(parts)
+        self._fitted()  # as from rows
+
     def _count(self, spectrum, deviations=None, *, all_count=False, plain=None):
         """Number of directions to keep.
 

@@ -296,8 +296,11 @@ class SpectralWhitener(WhitenedLikelihood, ShrinkageMixin, SpectralEstimator):
         )
 
     def _learn_from_rows(self, X, y, weights):
-        self._learn_fourth(X, y, weights, **{self.scatter: True})
+        self._learn_fourth(X, y, weights)
         super()._learn_from_rows(X, y, weights)
+
+    def _fourth_wanted(self):
+        return (self.scatter,)
 
     def _factorise(self):
         moments = self._statistics
