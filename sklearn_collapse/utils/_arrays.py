@@ -20,6 +20,7 @@ from sklearn_collapse.utils._gpu import (
     full_precision,
     gpu_for,
     halved,
+    sent,
 )
 
 Array = Any  # an array of any library that follows the standard
@@ -108,6 +109,8 @@ def as_like(values, like, dtype=None):
     # torch warns about read-only memory and refuses arrays that run backwards.
     if not values.flags.writeable or min(values.strides, default=0) < 0:
         values = values.copy()
+    if is_torch(xp):
+        return sent(values, like, dtype)
     return xp.asarray(values, dtype=dtype, device=device_of(like))
 
 
@@ -176,14 +179,15 @@ def segment_sums(rows, edges, weights, xp):
     sums = []
     for runs in slices(len(edges) - 1, _RUNS):  # an indicator of all would be n x C
         rows_of_runs = slice(int(edges[runs.start]), int(edges[runs.stop]))
-        sizes = np.diff(edges[runs.start : runs.stop + 1])
-        indicator = (
-            np.repeat(np.arange(len(sizes)), sizes) == np.arange(len(sizes))[:, None]
-        )
-        indicator = as_like(indicator, rows, rows.dtype)
+        some = rows[rows_of_runs, :]
+        # Made where the rows are: only the edges go there.
+        bounds = as_like(edges[runs.start : runs.stop + 1] - edges[runs.start], rows)
+        at = xp.arange(some.shape[0], dtype=bounds.dtype, device=device_of(rows))
+        indicator = (at >= bounds[:-1, None]) & (at < bounds[1:, None])
+        indicator = xp.astype(indicator, rows.dtype)
         if weights is not None:
             indicator = indicator * as_like(weights[rows_of_runs], rows, rows.dtype)
-        sums.append(xp.matmul(indicator, rows[rows_of_runs, :]))
+        sums.append(xp.matmul(indicator, some))
     return xp.concat(sums)
 
 

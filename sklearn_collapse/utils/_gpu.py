@@ -21,6 +21,8 @@ _WORTH_A_COPY = 2e11
 _LARGER = 8
 # Where blocks of so few rows do not fit, it is not the block that is too large.
 _FEWEST_ROWS = 32
+# Bytes of a small array: pinned memory is kept by torch and never swapped out.
+_PINNED = 2**24
 _PARENT = os.getpid()
 
 
@@ -228,6 +230,23 @@ def _restore_fp32_precision():
 
 def _nothing():
     pass
+
+
+# -- small arrays on their way ---------------------------------------------------------
+
+
+def sent(values, like, dtype=None):
+    """NumPy array as a tensor where another one lives; the host waits for no GPU.
+
+    A copy out of ordinary memory would wait for all work under way. One out of pinned
+    memory does not, and torch keeps that memory until the copy is done.
+    """
+    torch = sys.modules["torch"]
+    tensor = torch.from_numpy(values)
+    tensor = tensor if dtype is None else tensor.to(dtype)
+    if on_cuda(like) and 0 < values.nbytes <= _PINNED:
+        return tensor.pin_memory().to(like.device, non_blocking=True)
+    return tensor.to(like.device)
 
 
 # -- rows on their way -----------------------------------------------------------------
