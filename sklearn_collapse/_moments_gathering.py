@@ -132,7 +132,8 @@ class GatheredMoments(DerivedMoments):
             present, codes = np.unique(codes, return_inverse=True)
             classes = classes[present]
         n, d = X.shape
-        rows = Rows(X, self.device, work=float(n) * d * d)
+        double = self.precision == "double"
+        rows = Rows(X, self.device, work=float(n) * d * d, double=double)
         self._device_used = rows.place
         moments = gather(
             rows,

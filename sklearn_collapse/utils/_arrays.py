@@ -20,6 +20,7 @@ from sklearn_collapse.utils._gpu import (
     full_precision,
     gpu_for,
     halved,
+    repays_float64,
     sent,
 )
 
@@ -272,9 +273,11 @@ class Rows:
     device : {"auto", "cpu"} or str
     work : float
         Multiplications that will be spent on X, for ``device="auto"``.
+    double : bool, default=None
+        Whether most of them are in float64, which few GPUs do fast; by default as X.
     """
 
-    def __init__(self, X, device="auto", work=0.0):
+    def __init__(self, X, device="auto", work=0.0, *, double=None):
         self.X = X
         self._home = namespace(X)
         self._target = None
@@ -282,7 +285,11 @@ class Rows:
             check_device(X, device)
             check_float64(X)
         else:
-            self._target = gpu_for(device, work)
+            target = gpu_for(device, work)
+            if double is None:
+                double = float_dtype(X, self._home) == self._home.float64
+            worth_it = device != "auto" or not double or repays_float64(target, work)
+            self._target = target if worth_it else None
         self.xp = self._home if self._target is None else namespace(self._target)
         self._halvings = 0  # of blocks that the GPU's memory did not hold
 

@@ -15,8 +15,13 @@ from typing import Any
 
 import numpy as np
 
-# A copy to the GPU and back costs about as much as this many multiplications on it.
+# A copy to the GPU and back costs about as much as this many multiplications on it,
+# in float64 on one where that takes twice the time of float32.
 _WORTH_A_COPY = 2e11
+# The compute capabilities of those: of P100, V100, A100, H100 and B200. On others
+# float64 takes 32 or 64 times as long as float32.
+_FAST_FLOAT64 = {(6, 0), (7, 0), (8, 0), (9, 0), (10, 0)}
+_SLOWER = 32
 # A GPU wants larger blocks than the caches of a CPU: the cost of a launch is fixed.
 _LARGER = 8
 # Where blocks of so few rows do not fit, it is not the block that is too large.
@@ -71,6 +76,15 @@ def _gpu_if_worth_it(work):
         return None
 
 
+def repays_float64(target, work):
+    """Whether work in float64 repays a copy to the GPU on which ``target`` lives."""
+    if not on_cuda(target):
+        return True
+    capability = sys.modules["torch"].cuda.get_device_capability(target.device)
+    slower = 1 if tuple(capability) in _FAST_FLOAT64 else _SLOWER
+    return work >= slower * _WORTH_A_COPY
+
+
 def _auto_may_use_gpu(work):
     """Whether the work repays a copy and this process may own a GPU context."""
     in_worker = multiprocessing.current_process().name != "MainProcess"
@@ -92,6 +106,16 @@ def check_float64(x):
             f"Pass NumPy arrays with device='cpu', or move tensors to the CPU "
             f"(X.cpu()) or to a CUDA device."
         ) from error
+
+
+def check_values(x):
+    """Raise if x is a tensor that has a shape and no values."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(x, torch.Tensor) and x.device.type == "meta":
+        raise ValueError(
+            "X is a tensor on the device 'meta', which holds no values. Pass one on "
+            "the CPU or on a CUDA device."
+        )
 
 
 def on_cuda(x):

@@ -16,6 +16,7 @@ from sklearn_collapse.utils._arrays import (
     to_numpy,
 )
 from sklearn_collapse.utils._finite import check_finite
+from sklearn_collapse.utils._gpu import check_float64, check_values
 
 # Everything else (integers, booleans, long double) becomes float64.
 _FLOATS = (np.float64, np.float32, np.float16)
@@ -155,6 +156,8 @@ def _check_foreign(X, min_samples, estimator_name=None):
             "Sparse data was passed for X, but dense data is required. Use "
             "X.to_dense()."
         )
+    check_float64(X)
+    check_values(X)
     X = detach(X)
     xp = namespace(X)
     if X.ndim != 2:
