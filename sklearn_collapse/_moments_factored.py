@@ -56,7 +56,7 @@ class FactoredMoments(DerivedMoments):
         if y is not None:
             self._labels, codes = encode_labels(y)
         check_finite(X, squares_in="float64")
-        rows = Rows(X, device, work=float(n) * min(n, d) * d)
+        rows = Rows(X, device, work=float(n) * min(n, d) * d, double=True)
         self._device_used = rows.place
         counts = np.bincount(codes, weights, minlength=len(self._labels)).astype(float)
         try:

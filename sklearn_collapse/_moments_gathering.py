@@ -145,9 +145,14 @@ class GatheredMoments(DerivedMoments):
         self._cache = {}
 
     def _block_size(self, d, n_classes):
-        """Rows below which a block waits: merging C classes costs C products."""
+        """Rows below which a block waits: as many as repay adding d x d and C x d.
+
+        They take no more room than those sums do.
+        """
         known = 0 if self._labels is None else len(self._labels)
-        return max(block_rows(d), min(10 * max(known, n_classes), 4 * block_rows(d)))
+        n_classes = max(known, n_classes)
+        most = max(4 * block_rows(d), n_classes)
+        return max(block_rows(d), d, min(10 * n_classes, most))
 
     def _absorb(self, X, classes, codes, weights, first_row=0):
         """Gather a block that is worth it and merge it."""
@@ -177,7 +182,8 @@ class GatheredMoments(DerivedMoments):
             codes = np.append(np.cumsum(found) - 1, -1)[codes]
             classes = classes[found]
         n, d = X.shape
-        rows = Rows(X, self.device, work=float(n) * d * d)
+        double = self.precision == "double"
+        rows = Rows(X, self.device, work=float(n) * d * d, double=double)
         self._device_used = rows.place
         moments = gather(
             rows,

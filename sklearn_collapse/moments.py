@@ -33,16 +33,16 @@ class ClassMoments(GatheredMoments):
         The labels that may occur; others then raise. By default any label may, and
         new ones may appear at any time.
     precision : {"double", "single"}, default="double"
-        Precision of the products. With float32 products every eigenvalue below about
-        1e-7 of the largest is noise.
+        Precision of the products, on every device. With float32 products every
+        eigenvalue below about 1e-7 of the largest is noise.
     normalize : bool, default=False
         Whether rows are divided by their Euclidean norm first. Zero rows stay zero.
     class_scatter : bool, default=False
         Whether one d x d scatter per class is kept as well.
     device : str, default="auto"
         Where rows are worked on. "auto": foreign arrays where they live, NumPy rows
-        on a CUDA GPU if torch sees one and the work repays the copy; "cpu" never
-        touches torch; any other name insists on that torch device.
+        on a CUDA GPU if torch sees one and the work repays the copy (see Notes);
+        "cpu" never touches torch; any other name insists on that torch device.
 
     Attributes
     ----------
@@ -85,6 +85,14 @@ class ClassMoments(GatheredMoments):
     rounding, in any order. Small blocks are buffered until a product is worth it.
     Weights are frequencies: rows of zero weight do not exist. Memory is
     O(d^2 + C d) plus one block.
+
+    GPUs of compute capability 6.0, 7.0, 8.0, 9.0 and 10.0 multiply in float64 at half
+    the rate of float32 (V100, A100, H100 and their like); others are 32 or 64 times
+    slower. ``precision="double"`` is kept on all of them, but ``device="auto"`` leaves
+    NumPy rows on the CPU where float64 on the GPU would not repay the copy: n d^2 must
+    reach 2e11 on the former and 32 times that on the latter. Pass
+    ``precision="single"`` where seven digits will do. Devices without float64, such as
+    Apple's "mps", are refused.
 
     References
     ----------

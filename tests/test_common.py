@@ -185,6 +185,8 @@ INSTANCES = [
     IterNormWhitener(2, n_groups=2, shrinkage="oas"),
     IterNormWhitener(60, shrinkage="ledoit_wolf"),
 ]
+# The first of each class, for checks that other tests make of every class.
+ONE_OF_EACH_CLASS = list({type(e): e for e in reversed(INSTANCES)}.values())
 # Why a check of scikit-learn may be skipped: hardware or libraries that are not here.
 MAY_SKIP = {
     "check_array_api_input",

@@ -5,8 +5,9 @@ import pytest
 from numpy.testing import assert_allclose
 from sklearn.base import clone
 from sklearn.naive_bayes import GaussianNB
+from test_common import ONE_OF_EACH_CLASS
 
-from sklearn_collapse import LinearHead
+from sklearn_collapse import ClassMoments, LinearHead
 from sklearn_collapse.collapse import NeuralCollapseScorer
 from sklearn_collapse.etf import ETFAligner, ETFAlignmentScorer
 from sklearn_collapse.ood import (
@@ -151,3 +152,110 @@ def test_groups(rows, small_blocks):
     assert_allclose(found, expected.transform(X), atol=1e-5)
     assert_allclose(np.asarray(back.to_device(DEFAULT)), X, atol=1e-5)
     assert whitener.trace_loss_ == pytest.approx(expected.trace_loss_, rel=1e-9)
+
+
+# -- faults ----------------------------------------------------------------------------
+
+WITH_DEVICE = [e for e in ONE_OF_EACH_CLASS if "device" in e.get_params(deep=False)]
+# What comes along with the rows is small: it goes where they are.
+FAMILIES = [
+    MahalanobisDetector(),
+    NeuralCollapseScorer(),
+    ETFAligner(),
+    IterNormWhitener(),
+]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_collapse.metrics.CollapseWarning")
+@pytest.mark.parametrize("estimator", WITH_DEVICE, ids=repr)
+@pytest.mark.parametrize("device", ["cuda:99", "nonsense"])
+def test_a_device_that_is_not_there(estimator, device):
+    torch = pytest.importorskip("torch")
+    X = np.abs(np.random.default_rng(0).normal(size=(40, 4)))
+    y = np.arange(40) % 2
+    new = clone(estimator).set_params(device=device)
+    before = vars(new).copy()
+    for rows, match in (
+        (X, f"device='{device}' cannot be used"),
+        (torch.asarray(X), f"X lives on device 'cpu' but device='{device}'"),
+    ):
+        for name in ("fit", "partial_fit"):
+            if hasattr(new, name):
+                with pytest.raises(ValueError, match=match):
+                    getattr(new, name)(rows, y)
+                assert vars(new) == before
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "nonsense"])
+def test_moments_on_a_device_that_is_not_there(device):
+    pytest.importorskip("torch")
+    moments = ClassMoments(device=device)
+    with pytest.raises(ValueError, match=f"device='{device}' cannot be used"):
+        moments.update(np.eye(3))
+    assert repr(moments) == "ClassMoments(empty)"
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_collapse.metrics.CollapseWarning")
+@pytest.mark.parametrize("estimator", FAMILIES, ids=repr)
+def test_blocks_on_two_devices(rows, estimator):
+    X, y = rows[0], rows[1] % 5
+    elsewhere = strict.asarray(X, device=OTHER)
+    fitted = clone(estimator).partial_fit(elsewhere[:600, :], y[:600])
+    before = fitted.moments_.to_dict()
+    for other in (X, strict.asarray(X)):
+        with pytest.raises(ValueError, match="same namespace and the same device"):
+            fitted.partial_fit(other, y)
+    after = fitted.moments_.to_dict()
+    assert all(np.array_equal(after[name], before[name]) for name in before)
+
+
+def test_moments_on_two_devices(rows):
+    X, y = rows
+    elsewhere = strict.asarray(X, device=OTHER)
+    moments = ClassMoments().update(elsewhere, y)
+    for other in (X, strict.asarray(X)):
+        with pytest.raises(ValueError, match="Blocks must use the same namespace and"):
+            moments.update(other, y)
+        apart = ClassMoments().update(other, y)
+        match = "Moments of different libraries or devices cannot be merged"
+        with pytest.raises(ValueError, match=match):
+            moments + apart
+        with pytest.raises(ValueError, match=match):
+            apart.merge(moments)
+        with pytest.raises(ValueError, match="Blocks must use the same namespace and"):
+            ClassMoments.from_batches([(elsewhere, y), (other, y)])
+    assert moments.n_samples_ == len(X)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_collapse.metrics.CollapseWarning")
+@pytest.mark.parametrize("estimator", FAMILIES, ids=repr)
+def test_labels_and_weights_from_another_device(rows, estimator):
+    X, y = rows[0], rows[1] % 5
+    w = np.linspace(0.5, 2, len(y))
+    elsewhere = strict.asarray(X, device=OTHER)
+    expected = clone(estimator).fit(elsewhere, y, sample_weight=w).moments_
+    moments = ClassMoments.from_arrays(elsewhere, y, w)
+    for device in (DEFAULT, OTHER):
+        labels = strict.asarray(y, device=device)
+        weights = strict.asarray(w, device=device)
+        found = clone(estimator).fit(elsewhere, labels, sample_weight=weights)
+        gathered = ClassMoments.from_arrays(elsewhere, labels, weights)
+        for some, wanted in ((found.moments_, expected), (gathered, moments)):
+            assert "device1" in some.place[1]
+            for name, value in wanted.to_dict().items():
+                assert np.array_equal(some.to_dict()[name], value)
+
+
+def test_heads_from_another_device(rows):
+    X, y = rows[0], rows[1] % 5
+    elsewhere = strict.asarray(X, device=OTHER)
+    coef = np.random.default_rng(2).normal(size=(5, 6))
+    expected = ViMDetector(LinearHead(coef), n_components=2).fit(elsewhere, y)
+    for device in (DEFAULT, OTHER):
+        head = LinearHead(strict.asarray(coef, device=device))
+        found = ViMDetector(head, n_components=2).fit(elsewhere, y)
+        scores = found.score_samples(elsewhere)
+        assert scores.device == OTHER
+        scores = np.asarray(scores.to_device(DEFAULT))
+        plain = expected.score_samples(elsewhere).to_device(DEFAULT)
+        assert_allclose(scores, np.asarray(plain), rtol=1e-5)

@@ -134,7 +134,7 @@ def _is_largest(logits, xp):
 def _lowest(like, xp):
     """Lowest number of a dtype, as an array."""
     lowest = float(xp.finfo(like.dtype).min)
-    return xp.asarray(lowest, dtype=like.dtype, device=device_of(like))
+    return xp.full((), lowest, dtype=like.dtype, device=device_of(like))
 
 
 def _below(logits, largest, temperature, xp):

@@ -14,6 +14,7 @@ import numpy as np
 from sklearn_collapse._linalg._points import take_rows
 from sklearn_collapse.utils._arrays import (
     Rows,
+    block_factor,
     block_rows,
     is_memmap,
     is_numpy,
@@ -196,16 +197,16 @@ class Search:
             rows, points = self.rows, self.points
             xp, home = rows.xp, namespace(points.rows)
             # Block by block: a copy in float64 would be one too many.
-            parts, largest = [], 0.0
+            parts, squares = [], []
             for here in slices(len(points), block_rows(points.n_features)):
                 part = points.framed(points.rows[here, :], home)
-                largest = max(largest, float(home.max(home.vecdot(part, part))))
+                squares.append(home.max(home.vecdot(part, part)))
                 part = rows.local(home.astype(part, getattr(home, name)))
                 if not tree:
                     norms = xp.vecdot(part, part)[:, None]
                     part = xp.concat([-part, norms / 2], axis=1)
                 parts.append(part)
-            found = xp.concat(parts)
+            found, largest = xp.concat(parts), float(home.max(home.stack(squares)))
             if tree:
                 found = found, tree_search(found)
             self._references[name, tree] = found, math.sqrt(largest)
@@ -257,7 +258,7 @@ class Search:
         width = max(points.n_features, min(len(points), _COLUMNS))
         self.rows.visit(propose, width, xp.float64, order=which)
         index, squares, norms = (
-            np.concatenate([to_numpy(part[j]) for part in found]) for j in range(3)
+            to_numpy(xp.concat([part[j] for part in found])) for j in range(3)
         )
         return index, squares.astype(np.float64), norms.astype(np.float64)
 
@@ -292,7 +293,6 @@ class Search:
         """Squared distances of rows to points, from differences in float64."""
         points, (n, k), d = self.points, index.shape, self.points.n_features
         xp = namespace(self.queries)
-        out = np.empty((n, k))
         # Where squares stay numbers, the unit can wait for them.
         late = points.unit if 1e-100 < points.unit < 1e100 else 1.0
 
@@ -302,12 +302,14 @@ class Search:
                 return rows
             return points.unit / late * xp.astype(rows, xp.float64)
 
-        for columns in slices(k, max(1, _DIFFERENCES // d)):
-            some = index[:, columns]
-            for here in slices(n, max(1, _DIFFERENCES // (some.shape[1] * d))):
+        found, tile = [], _DIFFERENCES * block_factor(self.queries)
+        for columns in slices(k, max(1, tile // d)):
+            some, parts = index[:, columns], []
+            for here in slices(n, max(1, tile // (some.shape[1] * d))):
                 shape = some[here].shape
                 near = xp.reshape(take(points.rows, some[here].ravel()), (*shape, d))
                 row = xp.astype(take(self.queries, which[here]), xp.float64)
                 near = near - row[:, None, :]
-                out[here, columns] = to_numpy(xp.vecdot(near, near))
-        return out * late**2
+                parts.append(xp.vecdot(near, near))
+            found.append(xp.concat(parts))
+        return to_numpy(xp.concat(found, axis=1)) * late**2

@@ -90,11 +90,12 @@ def distinct_rows(X, frame):
     xp = namespace(X)
     n, d = X.shape
     direction = np.random.default_rng(0).normal(size=d)
-    keys, largest = np.empty(n), 0.0
+    keys, squares = [], []
     for here in slices(n, block_rows(d)):
         block = frame.framed(X[here, :], xp)
-        keys[here] = to_numpy(xp.matmul(block, as_like(direction, block)))
-        largest = max(largest, float(xp.max(xp.vecdot(block, block))))
+        keys.append(xp.matmul(block, as_like(direction, block)))
+        squares.append(xp.max(xp.vecdot(block, block)))
+    keys, largest = to_numpy(xp.concat(keys)), float(xp.max(xp.stack(squares)))
     rounding = 8 * d * _EPS * math.sqrt(largest) * np.linalg.norm(direction)
     order = np.argsort(keys, kind="stable")
     close = np.diff(keys[order]) <= rounding
@@ -117,10 +118,9 @@ def _frame(X):
     n, d = X.shape
     # In float64: of integers, the absolute value may not exist.
     blocks = [slice(s.start, s.stop) for s in slices(n, block_rows(d))]
-    wide = [float(xp.max(xp.abs(xp.astype(X[b, :], xp.float64)))) for b in blocks]
+    wide = [xp.max(xp.abs(xp.astype(X[b, :], xp.float64))) for b in blocks]
+    largest = float(xp.max(xp.stack(wide)))
     # Twice that is the largest difference; the smallest numbers have no inverse.
-    unit = math.ldexp(1.0, -max(math.frexp(max(wide))[1] + 1, -1000))
-    total = np.zeros(d)
-    for b in blocks:
-        total += to_numpy(xp.sum(unit * xp.astype(X[b, :], xp.float64), axis=0))
-    return unit, total / n
+    unit = math.ldexp(1.0, -max(math.frexp(largest)[1] + 1, -1000))
+    sums = [xp.sum(unit * xp.astype(X[b, :], xp.float64), axis=0) for b in blocks]
+    return unit, to_numpy(xp.sum(xp.stack(sums), axis=0)) / n

@@ -57,18 +57,16 @@ class _Content(NamedTuple):
 
 def entry_range(rows):
     """Smallest and largest entry of all rows; raises for NaN and infinity."""
-    xp, found = rows.xp, (math.inf, -math.inf)
+    xp, found = rows.xp, []
 
     def absorb(block, _):
-        nonlocal found
-        low, high = float(xp.min(block)), float(xp.max(block))
-        # Python's own min and max would lose nan.
-        found = (float(np.minimum(found[0], low)), float(np.maximum(found[1], high)))
+        found.append(xp.stack([xp.min(block), xp.max(block)]))
 
     rows.visit(absorb, rows.X.shape[1], xp.float64)
-    if not np.isfinite(found).all():
+    ranges = to_numpy(xp.stack(found))
+    if not np.isfinite(ranges).all():
         raise_nonfinite(rows.X, overflow=False)
-    return found
+    return float(ranges[:, 0].min()), float(ranges[:, 1].max())
 
 
 # NumPy 1.26 pads what it divides by the smallest numbers, and the padding overflows.

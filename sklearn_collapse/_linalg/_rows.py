@@ -26,6 +26,7 @@ from sklearn_collapse.utils._arrays import (
     to_numpy,
 )
 from sklearn_collapse.utils._finite import check_finite, raise_nonfinite
+from sklearn_collapse.utils._selection import arange_like
 
 # Whitened lengths: an error of a distance that nobody sees, and a distance from the
 # origin that costs no digit worth a pass over the rows.
@@ -235,11 +236,27 @@ def class_distances(rows, metric):
     # Below this share of their terms squared distances have fewer than 7 digits left.
     few_digits = 1e7 * d**0.5 * float(xp.finfo(xp.float64).eps)
 
-    def distances(block, _):
+    def rough(block):
         x = block - metric.centre
         scale = xp.vecdot(x, x)[:, None] + 2 * metric.half_norms
         square = scale - 2 * xp.matmul(x, metric.queries)
-        close = square < few_digits * scale
+        return square, square < few_digits * scale
+
+    def finished(square):
+        return xp.astype(xp.sqrt(square), dtype, copy=False)
+
+    def to_nearest(block, _):
+        """Exact for the nearest class; tell whether a row is close to others too."""
+        square, close = rough(block)
+        nearest = xp.argmin(square, axis=1)
+        gap = block - xp.take(metric.means, nearest, axis=0)
+        columns = arange_like(n_classes, nearest, xp)[None, :]
+        mine = close & (columns == nearest[:, None])
+        square = xp.where(mine, xp.vecdot(gap, gap)[:, None], square)
+        return finished(square), xp.any(close & ~mine, axis=1)
+
+    def to_all(block, _):
+        square, close = rough(block)
         i, j = xp.nonzero(close)
         exact = []
         for here in slices(i.shape[0], block_rows(d)):
@@ -248,10 +265,16 @@ def class_distances(rows, metric):
             exact.append(xp.vecdot(gap, gap))
         if exact:
             square = fill(square, close, xp.concat(exact), xp)
-        return (xp.astype(xp.sqrt(square), dtype, copy=False),)
+        return (finished(square),)
 
     width = max(d, 2 * n_classes)
-    found = map_rows(rows, distances, width, xp.float64, home=True)[0]
+    settled = False
+    if not is_numpy(xp):
+        # Looking for pairs makes the host wait for a GPU, so it is the last resort.
+        found, others = map_rows(rows, to_nearest, width, xp.float64, home=True)
+        settled = not bool(namespace(others).any(others))
+    if not settled:
+        found = map_rows(rows, to_all, width, xp.float64, home=True)[0]
     xp = namespace(found)
     if not bool(xp.all(xp.isfinite(found))):
         raise_nonfinite(rows.X)

@@ -30,6 +30,7 @@ from sklearn_collapse.utils._arrays import (
     device_of,
     float_dtype,
     namespace,
+    to_numpy,
 )
 from sklearn_collapse.utils._dask import by_partition
 from sklearn_collapse.utils._sklearn_private import Interval, StrOptions, fit_context
@@ -305,21 +306,28 @@ class ActivationShaper(OneToOneFeatureMixin, TransformerMixin, RowsEstimator):
     def _shape_rows(self, rows):
         xp, method = rows.xp, self._fitted.method
         shape = self._shaping(rows)
-        by_rank = method in BY_RANK
+        visited, faults = [], []
 
         def apply(block, here):
-            if by_rank and bool(xp.any(block < 0)):
-                self._raise_negative(rows.X)
             found = shape(block)
-            if not bool(xp.all(xp.isfinite(found))):
-                raise ValueError(
-                    f"Activations shaped by method={method!r} overflow "
-                    f"{found.dtype}: first in rows {here.start} to {here.stop - 1}. "
-                    f"Rescale X, or pass a smaller percentile."
-                )
+            # Read after the last block: to look would make the host wait for a GPU.
+            overflow = ~xp.all(xp.isfinite(found))
+            visited.append(here)
+            faults.append(xp.stack([xp.any(block < 0), overflow]))
             return (found,)
 
-        return map_rows(rows, apply, 4 * rows.X.shape[1], home=True)[0]
+        shaped = map_rows(rows, apply, 4 * rows.X.shape[1], home=True)[0]
+        negative, overflow = to_numpy(xp.stack(faults)).T
+        if method in BY_RANK and negative.any():
+            self._raise_negative(rows.X)
+        if overflow.any():
+            here = visited[int(np.argmax(overflow))]
+            raise ValueError(
+                f"Activations shaped by method={method!r} overflow {shaped.dtype}: "
+                f"first in rows {here.start} to {here.stop - 1}. Rescale X, or pass a "
+                f"smaller percentile."
+            )
+        return shaped
 
     def _shaping(self, rows):
         """Return the fitted function of blocks."""

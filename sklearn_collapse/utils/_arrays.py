@@ -21,6 +21,8 @@ from sklearn_collapse.utils._gpu import (
     full_precision,
     gpu_for,
     halved,
+    repays_float64,
+    sent,
 )
 
 Array = Any  # an array of any library that follows the standard
@@ -109,6 +111,8 @@ def as_like(values, like, dtype=None):
     # torch warns about read-only memory and refuses arrays that run backwards.
     if not values.flags.writeable or min(values.strides, default=0) < 0:
         values = values.copy()
+    if is_torch(xp):
+        return sent(values, like, dtype)
     return xp.asarray(values, dtype=dtype, device=device_of(like))
 
 
@@ -177,14 +181,15 @@ def segment_sums(rows, edges, weights, xp):
     sums = []
     for runs in slices(len(edges) - 1, _RUNS):  # an indicator of all would be n x C
         rows_of_runs = slice(int(edges[runs.start]), int(edges[runs.stop]))
-        sizes = np.diff(edges[runs.start : runs.stop + 1])
-        indicator = (
-            np.repeat(np.arange(len(sizes)), sizes) == np.arange(len(sizes))[:, None]
-        )
-        indicator = as_like(indicator, rows, rows.dtype)
+        some = rows[rows_of_runs, :]
+        # Made where the rows are: only the edges go there.
+        bounds = as_like(edges[runs.start : runs.stop + 1] - edges[runs.start], rows)
+        at = xp.arange(some.shape[0], dtype=bounds.dtype, device=device_of(rows))
+        indicator = (at >= bounds[:-1, None]) & (at < bounds[1:, None])
+        indicator = xp.astype(indicator, rows.dtype)
         if weights is not None:
             indicator = indicator * as_like(weights[rows_of_runs], rows, rows.dtype)
-        sums.append(xp.matmul(indicator, rows[rows_of_runs, :]))
+        sums.append(xp.matmul(indicator, some))
     return xp.concat(sums)
 
 
@@ -269,9 +274,11 @@ class Rows:
     device : {"auto", "cpu"} or str
     work : float
         Multiplications that will be spent on X, for ``device="auto"``.
+    double : bool, default=None
+        Whether most of them are in float64, which few GPUs do fast; by default as X.
     """
 
-    def __init__(self, X, device="auto", work=0.0):
+    def __init__(self, X, device="auto", work=0.0, *, double=None):
         self.X = X
         self._home = namespace(X)
         self._target = None
@@ -279,7 +286,11 @@ class Rows:
             check_device(X, device)
             check_float64(X)
         else:
-            self._target = gpu_for(device, work)
+            target = gpu_for(device, work)
+            if double is None:
+                double = float_dtype(X, self._home) == self._home.float64
+            worth_it = device != "auto" or not double or repays_float64(target, work)
+            self._target = target if worth_it else None
         self.xp = self._home if self._target is None else namespace(self._target)
         self._halvings = 0  # of blocks that the GPU's memory did not hold
 

@@ -15,12 +15,19 @@ from typing import Any
 
 import numpy as np
 
-# A copy to the GPU and back costs about as much as this many multiplications on it.
+# A copy to the GPU and back costs about as much as this many multiplications on it,
+# in float64 on one where that takes twice the time of float32.
 _WORTH_A_COPY = 2e11
+# The compute capabilities of those: of P100, V100, A100, H100 and B200. On others
+# float64 takes 32 or 64 times as long as float32.
+_FAST_FLOAT64 = {(6, 0), (7, 0), (8, 0), (9, 0), (10, 0)}
+_SLOWER = 32
 # A GPU wants larger blocks than the caches of a CPU: the cost of a launch is fixed.
 _LARGER = 8
 # Where blocks of so few rows do not fit, it is not the block that is too large.
 _FEWEST_ROWS = 32
+# Bytes of a small array: pinned memory is kept by torch and never swapped out.
+_PINNED = 2**24
 _PARENT = os.getpid()
 _here = threading.local()
 
@@ -70,6 +77,15 @@ def _gpu_if_worth_it(work):
         return None
 
 
+def repays_float64(target, work):
+    """Whether work in float64 repays a copy to the GPU on which ``target`` lives."""
+    if not on_cuda(target):
+        return True
+    capability = sys.modules["torch"].cuda.get_device_capability(target.device)
+    slower = 1 if tuple(capability) in _FAST_FLOAT64 else _SLOWER
+    return work >= slower * _WORTH_A_COPY
+
+
 def _auto_may_use_gpu(work):
     """Whether the work repays a copy and this process may own a GPU context."""
     in_worker = multiprocessing.current_process().name != "MainProcess"
@@ -103,6 +119,16 @@ def check_float64(x):
             f"Pass NumPy arrays with device='cpu', or move tensors to the CPU "
             f"(X.cpu()) or to a CUDA device."
         ) from error
+
+
+def check_values(x):
+    """Raise if x is a tensor that has a shape and no values."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(x, torch.Tensor) and x.device.type == "meta":
+        raise ValueError(
+            "X is a tensor on the device 'meta', which holds no values. Pass one on "
+            "the CPU or on a CUDA device."
+        )
 
 
 def on_cuda(x):
@@ -241,6 +267,23 @@ def _restore_fp32_precision():
 
 def _nothing():
     pass
+
+
+# -- small arrays on their way ---------------------------------------------------------
+
+
+def sent(values, like, dtype=None):
+    """NumPy array as a tensor where another one lives; the host waits for no GPU.
+
+    A copy out of ordinary memory would wait for all work under way. One out of pinned
+    memory does not, and torch keeps that memory until the copy is done.
+    """
+    torch = sys.modules["torch"]
+    tensor = torch.from_numpy(values)
+    tensor = tensor if dtype is None else tensor.to(dtype)
+    if on_cuda(like) and 0 < values.nbytes <= _PINNED:
+        return tensor.pin_memory().to(like.device, non_blocking=True)
+    return tensor.to(like.device)
 
 
 # -- rows on their way -----------------------------------------------------------------

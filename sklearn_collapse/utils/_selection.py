@@ -97,7 +97,11 @@ def bin_sums(index, n_bins, weights, xp):
     -------
     array of shape (n_bins,), float64
     """
-    if is_numpy(xp) or is_torch(xp):
+    if is_torch(xp):  # its bincount makes the host wait for a GPU
+        ones = xp.ones_like(index) if weights is None else weights
+        sums = xp.zeros(n_bins, dtype=ones.dtype, device=device_of(index))
+        return xp.astype(sums.scatter_add_(0, index, ones), xp.float64, copy=False)
+    if is_numpy(xp):
         counts = xp.bincount(index, weights=weights, minlength=n_bins)
         return xp.astype(counts, xp.float64, copy=False)
     order = xp.argsort(index)

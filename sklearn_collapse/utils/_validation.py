@@ -18,6 +18,7 @@ from sklearn_collapse.utils._arrays import (
 )
 from sklearn_collapse.utils._dask import refuse_dask
 from sklearn_collapse.utils._finite import check_finite
+from sklearn_collapse.utils._gpu import check_float64, check_values
 from sklearn_collapse.utils._tables import NamedRows
 
 # Everything else (integers, booleans, long double) becomes float64.
@@ -187,6 +188,8 @@ def _check_foreign(X, min_samples, estimator_name=None):
             "Sparse data was passed for X, but dense data is required. Use "
             "X.to_dense()."
         )
+    check_float64(X)
+    check_values(X)
     X = detach(X)
     xp = namespace(X)
     if X.ndim != 2:

@@ -7,17 +7,26 @@ import types
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from test_common import ONE_OF_EACH_CLASS
 
 from sklearn_collapse import ClassMoments, LinearHead
 from sklearn_collapse._linalg import _rows
 from sklearn_collapse._linalg._rows import class_distances, class_metric, map_rows
 from sklearn_collapse.collapse import NeuralCollapseScorer
+from sklearn_collapse.metrics import cdnv, effective_rank, lid
 from sklearn_collapse.ood import MahalanobisDetector
 from sklearn_collapse.utils import _arrays, _gpu
 from sklearn_collapse.utils._arrays import Rows, namespace
 from sklearn_collapse.utils._gpu import Feed, check_float64, full_precision, halved
 
 torch = pytest.importorskip("torch")
+
+
+METHODS = (
+    *("calibrate", "score_samples", "decision_function", "transform", "predict"),
+    *("predict_proba", "p_values", "score"),
+)
 
 
 @pytest.fixture
@@ -194,6 +203,7 @@ def fake_cuda(request, monkeypatch):
     monkeypatch.setattr(torch, "empty", unpinned)
     monkeypatch.setattr(_gpu, "on_cuda", lambda x: isinstance(x, torch.Tensor))
     monkeypatch.setattr(_gpu, "_switch_tf32_off", lambda: lambda: None)
+    monkeypatch.setattr(_arrays, "repays_float64", lambda target, work: True)
     return cuda
 
 
@@ -253,7 +263,7 @@ def test_large_results_come_home_block_by_block(
     home = Rows.home
 
     def spy(self, values):
-        if not isinstance(values, np.ndarray):
+        if not isinstance(values, np.ndarray) and values.ndim == 2:
             sizes.append(values.shape[0])
         return home(self, values)
 
@@ -496,6 +506,8 @@ def test_a_failed_block_holds_no_memory(rows, small_blocks, elsewhere, monkeypat
 def precision(monkeypatch):
     """Tensors count as CUDA's, and the program's settings are put back."""
     monkeypatch.setattr(_gpu, "on_cuda", lambda x: isinstance(x, torch.Tensor))
+    monkeypatch.setattr(_gpu, "_PINNED", 0)
+    monkeypatch.setattr(_arrays, "repays_float64", lambda target, work: True)
     matmul = torch.backends.cuda.matmul
     fine = hasattr(matmul, "fp32_precision")
     before = torch.get_float32_matmul_precision()
@@ -676,6 +688,47 @@ def fed_without_streams(init):
     return plain
 
 
+# -- float64 where it is fast ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("capability", "fast"),
+    [((7, 0), True), ((8, 0), True), ((9, 0), True), ((10, 0), True), ((6, 0), True),
+     ((6, 1), False), ((7, 5), False), ((8, 6), False), ((8, 9), False),
+     ((10, 3), False), ((12, 0), False)],
+)  # fmt: skip
+def test_auto_counts_work_at_the_rate_of_float64(
+    elsewhere, monkeypatch, capability, fast
+):
+    monkeypatch.setattr(_gpu, "on_cuda", lambda x: isinstance(x, torch.Tensor))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    wide, narrow = np.zeros((2, 2)), np.zeros((2, 2), dtype=np.float32)
+    for work, anywhere in ((2e11, False), (63e11, False), (64e11, True)):
+        goes = fast or anywhere
+        assert Rows(wide, "auto", work).streamed == goes
+        assert Rows(np.zeros((2, 2), dtype=int), "auto", work).streamed == goes
+        assert Rows(narrow, "auto", work).streamed
+        assert Rows(narrow, "auto", work, double=True).streamed == goes
+        assert Rows(wide, "auto", work, double=False).streamed
+        # Whoever names a device gets it.
+        assert Rows(wide, "cuda", work).streamed
+
+
+@pytest.mark.parametrize("precision", ["double", "single"])
+def test_moments_count_the_precision_of_their_products(monkeypatch, precision):
+    asked = []
+    plain = Rows.__init__
+
+    def spy(self, X, device, work=0.0, *, double=None):
+        asked.append((work, double))
+        plain(self, X, device, work, double=double)
+
+    monkeypatch.setattr(Rows, "__init__", spy)
+    X = np.ones((5, 3), dtype=np.float32)
+    ClassMoments(precision=precision).update(X).means_  # noqa: B018
+    assert asked[-1] == (45.0, precision == "double")
+
+
 # -- devices without float64 -----------------------------------------------------------
 
 
@@ -714,6 +767,59 @@ def test_estimators_on_devices_without_float64(no_float64):
         MahalanobisDetector(device="meta").fit(np.eye(4))
     with pytest.raises(ValueError, match=match):
         ClassMoments(device="meta").update(np.eye(4))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_collapse.metrics.CollapseWarning")
+@pytest.mark.parametrize("estimator", ONE_OF_EACH_CLASS, ids=repr)
+def test_every_estimator_refuses_them(estimator, no_float64, rows):
+    """Before it does anything, and it stays as it was."""
+    match = "Device 'meta' has no float64"
+    X, y = np.abs(rows[0][:60]), rows[1][:60] % 3
+    bad = no_float64
+    for name in ("fit", "partial_fit"):
+        if hasattr(estimator, name):
+            new = clone(estimator)
+            with pytest.raises(ValueError, match=match):
+                getattr(new, name)(bad, [0, 1, 0, 1, 0, 1])
+            if "device" in new.get_params(deep=False):
+                new.set_params(device="meta")
+                for some, labels in ((bad, [0, 1, 0, 1, 0, 1]), (X, y)):
+                    with pytest.raises(ValueError, match=match):
+                        getattr(new, name)(some, labels)
+            assert vars(new).keys() == vars(clone(new)).keys()
+    fitted = clone(estimator).fit(X, y)
+    for name in METHODS:
+        if hasattr(fitted, name):
+            with pytest.raises(ValueError, match=match):
+                getattr(fitted, name)(bad)
+
+
+def test_metrics_refuse_them(no_float64):
+    for call in (
+        lambda: cdnv(no_float64, [0, 1, 0, 1, 0, 1]),
+        lambda: effective_rank(no_float64),
+        lambda: lid(no_float64, n_neighbors=2),
+        lambda: ClassMoments.from_batches([no_float64]),
+        lambda: ClassMoments.from_arrays(no_float64, batch_size=2),
+        lambda: ClassMoments(device="meta").update(np.eye(4)),
+    ):
+        with pytest.raises(ValueError, match="Device 'meta' has no float64"):
+            call()
+
+
+def test_tensors_without_values():
+    bad = torch.empty(6, 2, device="meta")
+    match = "device 'meta', which holds no values"
+    for call in (
+        lambda: ClassMoments().update(bad),
+        lambda: ClassMoments.from_arrays(bad, batch_size=2),
+        lambda: MahalanobisDetector().fit(bad),
+        lambda: MahalanobisDetector().fit(torch.eye(6, 2)).score_samples(bad),
+        lambda: NeuralCollapseScorer().fit(bad, [0, 1, 0, 1, 0, 1]),
+        lambda: LinearHead(np.eye(2)).decision_function(bad),
+    ):
+        with pytest.raises(ValueError, match=match):
+            call()
 
 
 def test_devices_with_float64():
