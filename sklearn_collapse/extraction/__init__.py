@@ -7,11 +7,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sklearn_collapse.extraction._callbacks import (
+        lightning_callback,
+        transformers_callback,
+    )
     from sklearn_collapse.extraction._stream import stream_moments
+    from sklearn_collapse.extraction._tracker import CollapseTracker
 
-_MODULES = {"stream_moments": "_stream"}
+_MODULES = {
+    "CollapseTracker": "_tracker",
+    "lightning_callback": "_callbacks",
+    "stream_moments": "_stream",
+    "transformers_callback": "_callbacks",
+}
 
-__all__ = ["stream_moments"]
+__all__ = [
+    "CollapseTracker",
+    "lightning_callback",
+    "stream_moments",
+    "transformers_callback",
+]
 
 
 def __getattr__(name):
