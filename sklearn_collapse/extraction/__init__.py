@@ -11,11 +11,16 @@ if TYPE_CHECKING:
         lightning_callback,
         transformers_callback,
     )
+    from sklearn_collapse.extraction._extract import ExtractedFeatures, extract
+    from sklearn_collapse.extraction._feature_extractor import FeatureExtractor
     from sklearn_collapse.extraction._stream import stream_moments
     from sklearn_collapse.extraction._tracker import CollapseTracker
 
 _MODULES = {
     "CollapseTracker": "_tracker",
+    "ExtractedFeatures": "_extract",
+    "FeatureExtractor": "_feature_extractor",
+    "extract": "_extract",
     "lightning_callback": "_callbacks",
     "stream_moments": "_stream",
     "transformers_callback": "_callbacks",
@@ -23,6 +28,9 @@ _MODULES = {
 
 __all__ = [
     "CollapseTracker",
+    "ExtractedFeatures",
+    "FeatureExtractor",
+    "extract",
     "lightning_callback",
     "stream_moments",
     "transformers_callback",

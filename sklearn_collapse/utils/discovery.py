@@ -13,7 +13,8 @@ def all_estimators():
     -------
     list of (str, type)
         Name and class, sorted by name. `LinearHead` is not among them: it is the
-        fitted last layer of a network, and its width is fixed.
+        fitted last layer of a network, and its width is fixed. Nor is
+        `extraction.FeatureExtractor`: it needs torch and a model.
 
     Examples
     --------
