@@ -4,6 +4,7 @@ from sklearn_collapse._moments_buffer import Buffer
 from sklearn_collapse._moments_checks import check_allowed, check_mergeable
 from sklearn_collapse._moments_derived import PRODUCTS
 from sklearn_collapse._moments_gathering import GatheredMoments, spacing
+from sklearn_collapse._moments_reduce import all_reduce
 from sklearn_collapse._moments_state import restored, state_of
 from sklearn_collapse.utils._arrays import slices
 from sklearn_collapse.utils._labels import encode_labels
@@ -246,6 +247,46 @@ class ClassMoments(GatheredMoments):
     def __radd__(self, other):
         """Let ``sum`` start from 0."""
         return self.copy() if other == 0 else NotImplemented
+
+    def all_reduce(self, group=None):
+        """Add the rows of all ranks of a torch.distributed group, on each of them.
+
+        Every rank calls this once, after its last block.
+
+        Parameters
+        ----------
+        group : torch.distributed.ProcessGroup, default=None
+            By default all ranks.
+
+        Returns
+        -------
+        ClassMoments
+            The object itself, in the library and on the device that it had. A rank
+            without rows takes part, and takes those of the others.
+
+        Raises
+        ------
+        ValueError
+            If the moments of the ranks cannot be merged, on every rank alike, or if
+            there is no process group.
+        RuntimeError
+            If a rank dies, or is late by more than the group's timeout. In either
+            case all moments are as they were.
+
+        Notes
+        -----
+        Equals merging the moments of all ranks, to rounding. Classes may differ from
+        rank to rank; what `merge` asks for must not, but each rank may have a GPU of
+        its own. Matrices are summed, not collected: memory is that of the moments,
+        whatever the number of ranks. gloo and NCCL sum each entry in one place, so
+        all ranks get the same bits. A second call would count every row once for
+        each rank. In a group of one rank nothing happens.
+
+        Groups of gloo sum in main memory. Those of NCCL sum on the current CUDA device
+        of each rank, for NumPy moments as well; that has not been run yet. There a rank
+        that dies may end the others, which is torch's default, before they can raise.
+        """
+        return all_reduce(self, group)
 
     def copy(self):
         """Return an independent copy.

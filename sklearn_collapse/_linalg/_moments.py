@@ -118,7 +118,7 @@ def gather(rows, codes, n_classes, weights, *, dtype, normalize, class_scatter):
         new_means = means[met, :] + rows.local(share)[:, None] * delta
         new_traces = traces[met] + traces_b + xp.vecdot(drawn, drawn)
         if class_scatter:
-            spread = _run_scatters(block, edges, xp) + _outer(drawn) - _outer(missed)
+            spread = _run_scatters(block, edges, xp) + outer(drawn) - outer(missed)
             spread = per_class[met, :, :] + spread
         else:
             total = add_gram(scatter, block, xp)
@@ -206,7 +206,7 @@ def merge(a, b, rows_a, rows_b, xp, to_device):
     share, pull = _pooling_weights(n_a, n_b)
     # The classes of one side only are copied: their pull is zero.
     means_a, means_b = (
-        _aligned(m.means, r, xp, to_device) for m, r in ((a, rows_a), (b, rows_b))
+        aligned(m.means, r, xp, to_device) for m, r in ((a, rows_a), (b, rows_b))
     )
     delta = means_b - means_a
     drawn = to_device(np.sqrt(pull))[:, None] * delta
@@ -216,12 +216,12 @@ def merge(a, b, rows_a, rows_b, xp, to_device):
         scatter = add_low_rank(scatter, xp.take(drawn, to_device(both), axis=0), xp)
     traces = xp.vecdot(drawn, drawn)
     for m, r in ((a, rows_a), (b, rows_b)):
-        traces = traces + _aligned(m.traces, r, xp, to_device)
+        traces = traces + aligned(m.traces, r, xp, to_device)
     per_class = None
     if a.class_scatter is not None:
-        per_class = _outer(drawn)
+        per_class = outer(drawn)
         for m, r in ((a, rows_a), (b, rows_b)):
-            per_class = per_class + _aligned(m.class_scatter, r, xp, to_device)
+            per_class = per_class + aligned(m.class_scatter, r, xp, to_device)
     means = means_a + to_device(share)[:, None] * delta
     return Moments(n_a + n_b, means, scatter, traces, per_class)
 
@@ -294,12 +294,12 @@ def _run_scatters(block, edges, xp):
     return xp.astype(xp.stack(grams), xp.float64)
 
 
-def _outer(rows):
+def outer(rows):
     """Outer product of each row with itself."""
     return rows[:, :, None] * rows[:, None, :]
 
 
-def _aligned(values, index, xp, to_device):
+def aligned(values, index, xp, to_device):
     """Take rows of an array; index -1 gives a row of zeros."""
     index = np.where(index < 0, values.shape[0], index)
     padded = xp.concat([values, xp.zeros_like(values[:1, ...])])

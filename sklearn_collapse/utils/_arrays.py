@@ -1,8 +1,9 @@
 """The array boundary: which library an array belongs to, where it lives, and the
 few operations that the array API standard lacks or that NumPy does faster.
 
-Apart from `_gpu.py` and `heads.py` (which reads a torch layer without importing torch)
-nothing else in the package names torch or array_api_compat.
+Apart from `_gpu.py`, and `heads.py` and `_moments_reduce.py` (which read a torch layer
+and sum over a process group without importing torch), nothing else in the package
+names torch or array_api_compat.
 """
 
 from typing import Any
