@@ -15,6 +15,7 @@ class Block(NamedTuple):
     classes: np.ndarray  # (k,)
     codes: np.ndarray  # (n,)
     weights: np.ndarray | None  # (n,)
+    squares: float  # sum of w x^2
 
 
 class Buffer:
@@ -23,13 +24,21 @@ class Buffer:
     def __init__(self):
         self._blocks = []
         self.n_rows = 0
+        self.squares = 0.0
 
-    def add(self, X, classes, codes, weights):
+    def add(self, X, classes, codes, weights, squares):
         """Keep a copy of a block; the caller may write to its arrays again."""
         copy = namespace(X).asarray(X, copy=True)
         weights = None if weights is None else weights.copy()
-        self._blocks.append(Block(copy, classes, codes, weights))
+        self._blocks.append(Block(copy, classes, codes, weights, squares))
         self.n_rows += X.shape[0]
+        self.squares += squares
+
+    def drop_last(self):
+        """Take the last block back."""
+        block = self._blocks.pop()
+        self.n_rows -= block.rows.shape[0]
+        self.squares -= block.squares
 
     @property
     def place(self):
@@ -38,7 +47,7 @@ class Buffer:
 
     def joined(self):
         """Return all blocks as one: rows, classes, codes and weights."""
-        rows, classes, codes, weights = zip(*self._blocks, strict=True)
+        rows, classes, codes, weights, _ = zip(*self._blocks, strict=True)
         classes, codes = _encode_together(list(zip(classes, codes, strict=True)))
         joined = None
         if any(w is not None for w in weights):

@@ -17,13 +17,16 @@ from sklearn_collapse.utils._arrays import (
     namespace,
     slices,
 )
-from sklearn_collapse.utils._finite import check_finite, raise_nonfinite
+from sklearn_collapse.utils._finite import (
+    check_finite,
+    raise_nonfinite,
+    sum_of_squares,
+)
 from sklearn_collapse.utils._labels import encode_labels, unite
 from sklearn_collapse.utils._validation import (
     check_features,
     check_lengths,
     check_weights,
-    drop_zero_weights,
 )
 
 _MEMMAP_ROWS = 2**18
@@ -51,23 +54,43 @@ class GatheredMoments(DerivedMoments):
         classes, codes = self._encode(X, y)
         weights = check_weights(sample_weight, X.shape[0])
         check_block(self, X, names, labelled=y is not None)
-        n_rows = X.shape[0]
-        X, kept, weights = drop_zero_weights(X, weights)
-        if X.shape[0] < n_rows:
-            present, codes = np.unique(codes[kept], return_inverse=True)
-            classes = classes[present]
+        n_rows = X.shape[0] if weights is None else np.count_nonzero(weights)
         enough = self._block_size(X.shape[1], len(classes))
-        numbers = first_row + np.arange(n_rows)[kept]
-        if X.shape[0] >= enough:
-            self._absorb(X, classes, codes, weights, numbers)
+        if n_rows >= enough:
+            self._absorb(X, classes, codes, weights, first_row)
         else:
-            product = None if self.normalize else PRODUCTS[self.precision]
-            check_finite(X, squares_in=product, row_numbers=numbers)
-            self._buffer.add(X, classes, codes, weights)
-            if self._buffer.n_rows >= enough:
-                self._flush()
+            self._wait(X, classes, codes, weights, first_row, enough)
         self._remember(X, names, labelled=y is not None)
         return self
+
+    def _wait(self, X, classes, codes, weights, first_row, enough):
+        """Put a small block into the buffer; gather what waits there if it is enough.
+
+        Whatever is wrong with a block raises now, not when the buffer is gathered.
+        """
+        numbers = first_row + np.arange(X.shape[0])
+        if weights is not None and not weights.all():
+            kept = np.flatnonzero(weights)
+            X = namespace(X).take(X, as_like(kept, X), axis=0)
+            present, codes = np.unique(codes[kept], return_inverse=True)
+            classes, weights, numbers = classes[present], weights[kept], numbers[kept]
+        squares, product = 0.0, PRODUCTS[self.precision]
+        if self.normalize:
+            check_finite(X, row_numbers=numbers)
+        else:
+            squares = sum_of_squares(X, weights, product)
+            if not np.isfinite(squares):
+                raise_nonfinite(X, row_numbers=numbers)
+        self._buffer.add(X, classes, codes, weights, squares)
+        # Squares of deviations add up to no more, but are added up twice: until now
+        # they could not overflow.
+        large = self._buffer.squares > np.finfo(product).max / 4
+        if large or self._buffer.n_rows >= enough:
+            try:
+                self._flush()
+            except BaseException:
+                self._buffer.drop_last()
+                raise
 
     def _unlabelled(self):
         """Moments of the same rows as one class."""
@@ -112,25 +135,33 @@ class GatheredMoments(DerivedMoments):
         known = 0 if self._labels is None else len(self._labels)
         return max(block_rows(d), min(10 * max(known, n_classes), 4 * block_rows(d)))
 
-    def _absorb(self, X, classes, codes, weights, numbers=None):
+    def _absorb(self, X, classes, codes, weights, first_row=0):
         """Gather a block that is worth it and merge it."""
         # A file is read in order: its pages would be fetched once per class.
         step = _MEMMAP_ROWS if is_memmap(X) else X.shape[0]
+        if weights is not None and not weights.all():
+            codes = np.where(weights > 0, codes, -1)
         whole = object.__new__(type(self))
         whole.__dict__.update(self.__dict__, _moments=None, _labels=None)
         try:
             for part in slices(X.shape[0], step):
+                if not (codes[part] >= 0).any():
+                    continue
                 w = None if weights is None else weights[part]
                 whole._add(*whole._gather(X[part, :], classes, codes[part], w))
         except NonFiniteError:
-            raise_nonfinite(X, row_numbers=numbers)
+            numbers = first_row + np.arange(X.shape[0])
+            raise_nonfinite(X, row_numbers=numbers, left_out=codes < 0)
         self._device_used = whole._device_used
         self._add(whole._labels, whole._moments)
 
     def _gather(self, X, classes, codes, weights):
-        if not np.bincount(codes, minlength=len(classes)).all():
-            present, codes = np.unique(codes, return_inverse=True)
-            classes = classes[present]
+        """Moments of rows; those of code -1 are left out."""
+        found = np.bincount(codes + 1, minlength=len(classes) + 1)[1:] > 0
+        if not found.all():
+            # Codes of the classes that are there; -1 stays.
+            codes = np.append(np.cumsum(found) - 1, -1)[codes]
+            classes = classes[found]
         n, d = X.shape
         rows = Rows(X, self.device, work=float(n) * d * d)
         self._device_used = rows.place

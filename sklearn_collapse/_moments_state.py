@@ -6,6 +6,16 @@ from sklearn_collapse._linalg._moments import Moments
 from sklearn_collapse.utils._arrays import place_of, to_numpy
 
 _FORMAT_VERSION = 1
+# Arrays of the moments: C classes, d features.
+_DIMENSIONS = {
+    **{"counts": "C", "means": "Cd", "scatter": "dd", "traces": "C"},
+    "class_scatter": "Cdd",
+}
+# What every state holds.
+_KEYS = (
+    *("version", "precision", "normalize", "labelled", "input_dtype", "input_eps"),
+    *("classes", "counts", "means", "scatter", "traces"),
+)
 
 
 def state_of(moments):
@@ -33,28 +43,72 @@ def state_of(moments):
 
 def restored(cls, state):
     """`ClassMoments`, or a subclass, from plain arrays."""
-    version = int(state["version"])
-    if version != _FORMAT_VERSION:
-        raise ValueError(
-            f"The moments have format version {version}; this version of "
-            f"sklearn_collapse reads version {_FORMAT_VERSION}."
-        )
-    # An open .npz file is a mapping without defaults in older NumPy.
-    per_class = state["class_scatter"] if "class_scatter" in state else None  # noqa: SIM401
+    _check_version(state)
+    missing = [name for name in _KEYS if name not in state]
+    if missing:
+        _refuse(f"it lacks {missing}")
+    arrays = {name: _numbers(state, name) for name in _DIMENSIONS if name in state}
+    labels = np.array(state["classes"])
+    _check_arrays(labels, arrays)
     moments = cls(
-        state["means"].shape[1],
+        arrays["means"].shape[1],
         precision=str(state["precision"]),
         normalize=bool(state["normalize"]),
-        class_scatter=per_class is not None,
+        class_scatter="class_scatter" in arrays,
     )
-    names = ("counts", "means", "scatter", "traces")
-    arrays = {name: np.array(state[name], dtype=float) for name in names}
-    per_class = None if per_class is None else np.array(per_class, dtype=float)
-    moments._moments = Moments(**arrays, class_scatter=per_class)
-    moments._labels = np.array(state["classes"])
+    moments._moments = Moments(**{"class_scatter": None, **arrays})
+    moments._labels = labels
     moments._labelled = bool(state["labelled"])
     moments._input = (str(state["input_dtype"]), float(state["input_eps"]))
     moments._device_used = place_of(moments._moments.means)
     if "feature_names" in state:
-        moments._names = np.asarray(state["feature_names"], dtype=object)
+        names = np.asarray(state["feature_names"], dtype=object)
+        if names.shape != (moments.n_features,):
+            _refuse(f"{names.size} feature_names for {moments.n_features} features")
+        moments._names = names
     return moments
+
+
+def _check_version(state):
+    version = int(state["version"]) if "version" in state else 0
+    if version > _FORMAT_VERSION:
+        raise ValueError(
+            f"The moments have format version {version}, which a newer version of "
+            f"sklearn_collapse wrote; this one reads version {_FORMAT_VERSION}. Update "
+            f"sklearn_collapse."
+        )
+    if version != _FORMAT_VERSION:
+        _refuse(f"it has no version, or one below {_FORMAT_VERSION}")
+
+
+def _numbers(state, name):
+    try:
+        return np.array(state[name], dtype=float)
+    except (TypeError, ValueError):
+        _refuse(f"{name} does not hold numbers")
+
+
+def _check_arrays(labels, arrays):
+    """Raise unless all arrays agree on the number of classes and features."""
+    means = arrays["means"]
+    if labels.ndim != 1 or means.ndim != 2 or not means.size:
+        _refuse(f"classes has shape {labels.shape}, means has shape {means.shape}")
+    sizes = {"C": len(labels), "d": means.shape[1]}
+    for name, values in arrays.items():
+        expected = tuple(sizes[letter] for letter in _DIMENSIONS[name])
+        if values.shape != expected:
+            _refuse(
+                f"{name} has shape {values.shape}, but {sizes['C']} classes and "
+                f"{sizes['d']} features need {expected}"
+            )
+        if not np.isfinite(values).all():
+            _refuse(f"{name} holds NaN or infinity")
+    if not (arrays["counts"] > 0).all():
+        _refuse("counts are not all positive")
+
+
+def _refuse(what):
+    raise ValueError(
+        f"This is no state of a ClassMoments: {what}. Pass what to_dict returned, "
+        f"unchanged."
+    )

@@ -7,7 +7,9 @@ from sklearn_collapse._moments_gathering import GatheredMoments, spacing
 from sklearn_collapse._moments_reduce import all_reduce
 from sklearn_collapse._moments_state import restored, state_of
 from sklearn_collapse.utils._arrays import slices
+from sklearn_collapse.utils._batches import for_each_block
 from sklearn_collapse.utils._labels import encode_labels
+from sklearn_collapse.utils._tables import Columns
 from sklearn_collapse.utils._validation import (
     check_features,
     check_lengths,
@@ -188,24 +190,54 @@ class ClassMoments(GatheredMoments):
         return moments
 
     @classmethod
-    def from_batches(cls, batches, **options):
+    def from_batches(
+        cls, batches, *, features=None, label=None, weight=None, **options
+    ):
         """Gather the moments of a stream of blocks.
 
         Parameters
         ----------
         batches : iterable
             Blocks X, or pairs (X, y), or triples (X, y, sample_weight), such as a
-            DataLoader over extracted features.
+            DataLoader over extracted features; or tables: Arrow record batches, such
+            as ``pyarrow.parquet.ParquetFile(path).iter_batches()`` and
+            ``pyarrow.dataset.dataset(path).to_batches()`` give, DataFrames, or
+            mappings of column to array. Blocks without rows, or all of zero weight,
+            are passed over.
+        features : str or list of str, default=None
+            In tables, the column that holds one list of numbers per row, all equally
+            long, which is used where it is; or the columns of numbers, one for each
+            feature. None: all columns of integers and floats but those below.
+        label : str, default=None
+            In tables, the column of labels; None is one class.
+        weight : str, default=None
+            In tables, the column of frequencies.
         **options
             Arguments of the constructor.
 
         Returns
         -------
         ClassMoments
+            Empty if there were no rows.
+
+        Notes
+        -----
+        An error in a block names it, and the row in it, counted from 0. What the
+        iterable itself raises passes as it is.
+
+        Examples
+        --------
+        >>> from sklearn_collapse import ClassMoments
+        >>> blocks = [
+        ...     {"x": [[0.0, 1.0], [2.0, 3.0]], "y": ["cat", "dog"]},
+        ...     {"x": [[4.0, 5.0]], "y": ["cat"]},
+        ... ]
+        >>> moments = ClassMoments.from_batches(blocks, features="x", label="y")
+        >>> moments.classes_.tolist(), moments.means_.tolist()
+        (['cat', 'dog'], [[2.0, 3.0], [2.0, 3.0]])
         """
         moments = cls(**options)
-        for batch in batches:
-            moments.update(*(batch if isinstance(batch, (tuple, list)) else (batch,)))
+        for_each_block(batches, Columns(features, label, weight), moments.update)
         return moments
 
     def merge(self, other):

@@ -65,10 +65,11 @@ def gather(rows, codes, n_classes, weights, *, dtype, normalize, class_scatter):
     ----------
     rows : Rows
     codes : ndarray of int of shape (n,) or None
-        Class of each row, each class at least once; None for a single class.
+        Class of each row, each class at least once, -1 for rows that are left out and
+        never read; None for a single class.
     n_classes : int
     weights : ndarray of shape (n,) or None
-        Positive weights.
+        Positive, but for rows that are left out.
     dtype : "float64" or "float32"
         Precision of the products.
     normalize : bool
@@ -228,13 +229,16 @@ def merge(a, b, rows_a, rows_b, xp, to_device):
 
 def _class_order(codes, n_classes, n):
     """Row order by class and the first position of each class in it."""
-    if codes is None or n_classes == 1:
+    if codes is None:
         return None, np.array([0, n])
-    counts = np.bincount(codes, minlength=n_classes)
-    bounds = np.concatenate([[0], np.cumsum(counts)])
+    # Rows that are left out would come first.
+    counts = np.bincount(codes + 1, minlength=n_classes + 1)
+    bounds = np.concatenate([[0], np.cumsum(counts[1:])])
     if np.all(codes[:-1] <= codes[1:]):
-        return None, bounds
-    return np.argsort(codes, kind="stable"), bounds
+        order = None if not counts[0] else np.arange(counts[0], n)
+    else:
+        order = np.argsort(codes, kind="stable")[counts[0] :]
+    return order, bounds
 
 
 def _runs(bounds, here):

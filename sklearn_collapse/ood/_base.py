@@ -13,10 +13,24 @@ from sklearn_collapse._base import (
     RowsEstimator,
     unchanged_on_error,
 )
-from sklearn_collapse.utils._arrays import as_like, namespace, to_numpy
+from sklearn_collapse.utils._arrays import (
+    as_like,
+    block_rows,
+    is_memmap,
+    namespace,
+    slices,
+    to_numpy,
+)
+from sklearn_collapse.utils._batches import for_each_block
+from sklearn_collapse.utils._finite import check_finite
 from sklearn_collapse.utils._labels import is_label
 from sklearn_collapse.utils._sklearn_private import Interval, fit_context
-from sklearn_collapse.utils._validation import check_weights, drop_zero_weights
+from sklearn_collapse.utils._tables import Columns
+from sklearn_collapse.utils._validation import (
+    check_lengths,
+    check_weights,
+    drop_zero_weights,
+)
 from sklearn_collapse.utils._warnings import warn_caller
 
 # The row that defines the threshold stays an inlier when rounding moves its score: a
@@ -29,7 +43,9 @@ class Detector(OutlierMixin, RowsEstimator):
     """Scores, threshold and decisions; subclasses say how to fit and to score.
 
     Subclasses define ``fit(X, y, sample_weight)``, ``_validate_rows(X, method)``, which
-    checks rows for a method, and ``_score_rows(X)``, the scores of such rows.
+    checks rows for a method, and ``_score_rows(X)``, the scores of such rows. Where the
+    threshold needs more than scores, they extend ``_collect(X)``, some numbers per row,
+    and ``_calibrate_from(collected, weights)``.
     """
 
     _parameter_constraints: dict = {
@@ -67,9 +83,68 @@ class Detector(OutlierMixin, RowsEstimator):
             it stays an inlier when it is scored in another batch.
         """
         X = self._validate_rows(X, "calibrate")
-        X, _, weights = drop_zero_weights(X, check_weights(sample_weight, X.shape[0]))
+        weights = check_weights(sample_weight, X.shape[0])
+        if is_memmap(X) and weights is not None and not weights.all():
+            collected, weights = self._collect_kept(X, weights)
+        else:
+            X, _, weights = drop_zero_weights(X, weights)
+            collected = self._collect(X)
         with unchanged_on_error(self):
-            self._calibrate(X, weights)
+            self._calibrate_from(collected, weights)
+        return self
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def calibrate_batches(self, batches, *, features=None, label=None, weight=None):
+        """Set the threshold from a stream of blocks, as `calibrate` on all their rows.
+
+        Parameters
+        ----------
+        batches : iterable
+            Blocks X, (X, y) or (X, y, sample_weight), or tables, as for
+            `ClassMoments.from_batches`. Labels are not used.
+        features : str or list of str, default=None
+            In tables, the column of lists, or the columns of numbers. None: all
+            columns of numbers but those below.
+        label : str, default=None
+            In tables, the column of labels, which then is no feature.
+        weight : str, default=None
+            In tables, the column of frequencies.
+
+        Returns
+        -------
+        self : object
+            The detector, with ``offset_``. A stream that raises leaves it as it was.
+
+        Notes
+        -----
+        Some numbers per row are kept, not rows: the threshold is exact. An error in a
+        block names it, counted from 0.
+        """
+        check_is_fitted(self)
+        parts: list = []
+
+        def collect(X, y, sample_weight):
+            X = self._validate_rows(X, "calibrate_batches")
+            if y is not None:
+                check_lengths(X, y)
+            weights = check_weights(sample_weight, X.shape[0])
+            X, _, weights = drop_zero_weights(X, weights)
+            # The numbers of each block wait on the host.
+            parts.append((tuple(map(to_numpy, self._collect(X))), weights))
+
+        for_each_block(batches, Columns(features, label, weight), collect)
+        if not parts:
+            raise ValueError(
+                f"The batches hold no rows, while {type(self).__name__} needs at least "
+                f"one to calibrate. An iterator that was read before is exhausted."
+            )
+        collected = _joined([part for part, _ in parts])
+        weights = None
+        if any(w is not None for _, w in parts):
+            ones = (np.ones(len(p[0])) if w is None else w for p, w in parts)
+            weights = np.concatenate(list(ones))
+        with unchanged_on_error(self):
+            self._calibrate_from(collected, weights)
         return self
 
     def score_samples(self, X):
@@ -163,7 +238,24 @@ class Detector(OutlierMixin, RowsEstimator):
         return self.contamination
 
     def _calibrate(self, X, weights):
-        self._set_offset(self._score_rows(X), weights)
+        self._calibrate_from(self._collect(X), weights)
+
+    def _collect(self, X):
+        """What the threshold needs to know of rows, as arrays of one entry per row."""
+        return (self._score_rows(X),)
+
+    def _collect_kept(self, X, weights):
+        """Collect of rows in a file those of positive weight, few at a time."""
+        kept, parts = np.flatnonzero(weights), []
+        for here in slices(len(kept), block_rows(X.shape[1])):
+            rows = X.take(kept[here], axis=0)
+            check_finite(rows, row_numbers=kept[here])
+            parts.append(self._collect(rows))
+        return _joined(parts), weights[kept]
+
+    def _calibrate_from(self, collected, weights):
+        """Set the threshold from what was collected, in any library."""
+        self._set_offset(collected[0], weights)
 
     def _set_offset(self, scores, weights):
         scores = to_numpy(scores)
@@ -256,6 +348,11 @@ class MomentsDetector(Detector, MomentsEstimator):
     def _learn_from_rows(self, X, y, weights):
         """Set the threshold; subclasses first learn what the scores need."""
         self._calibrate(X, weights)
+
+
+def _joined(parts):
+    """Join what was collected from blocks, on the host."""
+    return tuple(np.concatenate(same) for same in zip(*parts, strict=True))
 
 
 def rounding_slack(scores, low, high, eps):

@@ -24,7 +24,6 @@ from sklearn_collapse.utils._arrays import as_like, namespace, to_numpy
 from sklearn_collapse.utils._finite import check_finite
 from sklearn_collapse.utils._labels import encode_labels
 from sklearn_collapse.utils._sklearn_private import HasMethods, Interval, fit_context
-from sklearn_collapse.utils._validation import check_weights, drop_zero_weights
 from sklearn_collapse.utils._warnings import CollapseWarning, warn_caller
 
 
@@ -198,7 +197,6 @@ class ConformalDetector(MetaDetector):
             self._calibrate(X, weights)
         return self
 
-    @fit_context(prefer_skip_nested_validation=True)
     def calibrate(self, X, sample_weight=None):
         """Set the threshold on other rows, which replace those that calibrated.
 
@@ -214,11 +212,7 @@ class ConformalDetector(MetaDetector):
         self : object
             The detector.
         """
-        X = self._validate_rows(X, "calibrate")
-        X, _, weights = drop_zero_weights(X, check_weights(sample_weight, X.shape[0]))
-        with unchanged_on_error(self):
-            self._calibrate(X, weights)
-        return self
+        return super().calibrate(X, sample_weight)
 
     def p_values(self, X):
         """Compute how rare the scores of rows are among the calibration scores.
@@ -281,21 +275,21 @@ class ConformalDetector(MetaDetector):
         check_finite(X)
         return self._member_scores(self.estimator_, X)
 
-    def _calibrate(self, X, weights):
-        scores = to_numpy(self._score_rows(X))
+    def _calibrate_from(self, collected, weights):
+        scores, like = to_numpy(collected[0]), self._fitted.like
         # Scores of other people's detectors may be integers.
         eps = float(np.finfo(np.result_type(scores.dtype, np.float16)).eps)
         scores = scores.astype(float)
         steps = p_value_steps(scores, weights)
         low, high = weighted_quantiles(scores, [0.25, 0.75], weights)
-        self.calibration_scores_ = as_like(steps.scores, X)
+        self.calibration_scores_ = as_like(steps.scores, like)
         if np.isfinite([low, high]).all():
             slack = rounding_slack(steps.scores, low, high, eps)
             slack[~np.isfinite(slack)] = 0.0
             steps = steps._replace(scores=steps.scores - slack)
         self.n_calibration_ = float(len(scores) if weights is None else weights.sum())
         self.offset_ = threshold(steps, self.alpha)
-        self._steps = PValueSteps(*(as_like(part, X) for part in steps))
+        self._steps = PValueSteps(*(as_like(part, like) for part in steps))
         if not math.isfinite(self.offset_) and steps.values[0] > self.alpha:
             warn_caller(
                 f"{self.n_calibration_:g} rows calibrate, so that no p-value is below "

@@ -197,21 +197,26 @@ class ViMDetector(HeadMixin, ResidualBase):
                 f"This {type(self).__name__} has a head, but the size of the virtual "
                 f"logit is not set. Call calibrate(X) with in-distribution rows first."
             )
-        norms, energies = self._norms_and_logits(X, energy)
-        return self._matched(X, norms, energies)
+        return self._matched(*self._norms_and_logits(X, energy))
 
-    def _calibrate(self, X, weights):
+    def _collect(self, X):
         if self._resolved_head() is None:
-            super()._calibrate(X, weights)
+            return super()._collect(X)
+        return self._norms_and_logits(X, energy, max_logit)
+
+    def _calibrate_from(self, collected, weights):
+        if self._resolved_head() is None:
+            super()._calibrate_from(collected, weights)
             return
-        norms, energies, largest = self._norms_and_logits(X, energy, max_logit)
+        norms, energies, largest = collected
         self.alpha_ = self._size(norms, largest, weights)
-        self._set_offset(self._matched(X, norms, energies), weights)
+        self._set_offset(self._matched(norms, energies), weights)
 
     @np.errstate(over="ignore", invalid="ignore")
-    def _matched(self, X, norms, energies):
+    def _matched(self, norms, energies):
+        # Rows that are not finite were refused with their norms.
         remedy = f"Rescale X or the head (alpha_={self.alpha_:g})."
-        return finite_scores(energies - self.alpha_ * norms, X, remedy)
+        return finite_scores(energies - self.alpha_ * norms, remedy=remedy)
 
     def _size(self, norms, largest, weights):
         """Alpha: the mean of the largest logits over that of the residuals."""

@@ -32,14 +32,38 @@ def _sum_is_finite(X, xp, squares_in):
     return bool(xp.isfinite(xp.sum(values)))
 
 
-def raise_nonfinite(X, *, overflow=True, row_numbers=None, name="X"):
+@np.errstate(over="ignore", invalid="ignore")
+def sum_of_squares(X, weights, dtype):
+    """Sum of w x^2; not finite if an entry or its square in a dtype is not.
+
+    Parameters
+    ----------
+    X : array of shape (n, d)
+    weights : ndarray of shape (n,) or None
+    dtype : str
+        Dtype in which the squares are taken.
+
+    Returns
+    -------
+    float
+    """
+    xp = namespace(X)
+    rows = xp.astype(X, getattr(xp, dtype), copy=False)
+    squares = to_numpy(xp.vecdot(rows, rows)).astype(float)
+    return float(np.sum(squares) if weights is None else np.dot(weights, squares))
+
+
+def raise_nonfinite(X, *, overflow=True, row_numbers=None, left_out=None, name="X"):
     """Find the first row with NaN or infinity and raise.
 
     If all entries are finite, their squares overflow: with ``overflow`` that raises.
+    Rows under the mask ``left_out`` may hold anything.
     """
     xp = namespace(X)
     for here in slices(X.shape[0], block_rows(X.shape[1])):
         bad = to_numpy(xp.any(~xp.isfinite(X[here, :]), axis=1))
+        if left_out is not None:
+            bad = bad & ~left_out[here]
         if bad.any():
             row = here.start + int(np.argmax(bad))
             values = to_numpy(X[row : row + 1, :])[0]

@@ -10,12 +10,14 @@ from sklearn_collapse.utils._arrays import (
     as_like,
     detach,
     is_foreign,
+    is_memmap,
     is_sparse_tensor,
     namespace,
     place_of,
     to_numpy,
 )
 from sklearn_collapse.utils._finite import check_finite
+from sklearn_collapse.utils._tables import NamedRows
 
 # Everything else (integers, booleans, long double) becomes float64.
 _FLOATS = (np.float64, np.float32, np.float16)
@@ -32,23 +34,27 @@ def check_features(X, *, min_samples=1):
     names : ndarray of str or None
         Column names of a DataFrame.
     """
-    if is_foreign(X):
-        return _check_foreign(X, min_samples), None
-    names = getattr(X, "columns", None)
+    names = None if is_foreign(X) else getattr(X, "columns", None)
     if names is not None and not all(isinstance(name, str) for name in names):
         names = None
+    names = None if names is None else np.asarray(names, dtype=object)
+    X = X.rows if isinstance(X, NamedRows) else X
+    if is_foreign(X):
+        return _check_foreign(X, min_samples), names
     X = check_array(
         X,
-        dtype=_FLOATS,
+        dtype=_accepted_dtypes(X),
         ensure_all_finite=False,
         ensure_min_samples=min_samples,
         input_name="X",
     )
-    return X, None if names is None else np.asarray(names, dtype=object)
+    return X, names
 
 
 def validate_features(estimator, X, *, reset=False, min_samples=1):
     """Check features for an estimator; sets or checks n_features_in_ and names."""
+    if isinstance(X, NamedRows):
+        return _validate_named(estimator, X)
     if is_foreign(X):
         X = _check_foreign(X, min_samples, type(estimator).__name__)
         return validate_data(estimator, X, skip_check_array=True, reset=reset)
@@ -56,10 +62,33 @@ def validate_features(estimator, X, *, reset=False, min_samples=1):
         estimator,
         X,
         reset=reset,
-        dtype=_FLOATS,
+        dtype=_accepted_dtypes(X),
         ensure_all_finite=False,
         ensure_min_samples=min_samples,
     )
+
+
+def _validate_named(estimator, X):
+    """Check rows of named columns, which scikit-learn does not know, once fitted."""
+    known = getattr(estimator, "feature_names_in_", None)
+    if known is not None and list(X.columns) != list(known):
+        raise ValueError(
+            f"The feature names should match those that were passed during fit: got "
+            f"{X.columns[:5]}…, expected {known[:5].tolist()}…. Name them in this "
+            f"order: features=[...]."
+        )
+    rows, _ = check_features(X)
+    if rows.shape[1] != estimator.n_features_in_:
+        raise ValueError(
+            f"X has {rows.shape[1]} features, but {type(estimator).__name__} is "
+            f"expecting {estimator.n_features_in_} features as input."
+        )
+    return rows
+
+
+def _accepted_dtypes(X):
+    """Dtypes that stay; the integers of a file are converted block by block."""
+    return None if is_memmap(X) and X.dtype.kind in "biu" else _FLOATS
 
 
 def check_same_place(estimator, X, fitted, method):
