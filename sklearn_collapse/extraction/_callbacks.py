@@ -38,7 +38,10 @@ def lightning_callback(tracker, loader=None, *, when="train", extra=(), log=True
     -----
     Where there is a validation loop, ``ModelCheckpoint`` saves when it ends, which is
     before the training epoch ends: with ``when="validation"`` the checkpoint has the
-    epoch that it belongs to. The sanity check before training is not measured.
+    epoch that it belongs to, otherwise it lacks that one. Pass ``loader=`` to measure
+    the training images then. Of ``extra``, what training logs once per epoch is at that
+    time still that of the epoch before. The sanity check before training is not
+    measured.
 
     Examples
     --------
@@ -72,8 +75,8 @@ def transformers_callback(tracker, loader=None, *, extra=(), log=None):
         given is not divided among processes: rows then count once for each of them,
         which leaves the metrics as they are.
     extra : list of str, default=()
-        Names of numbers in the trainer's log, such as "loss", to keep with the epoch:
-        the last that was logged.
+        Names of numbers in the trainer's log, such as "loss" or "eval_loss", to keep
+        with the epoch: the last that is logged in it or when it ends.
     log : callable, default=None
         What to log the metrics with, as "collapse/layer/metric":
         ``trainer.add_callback(transformers_callback(tracker, log=trainer.log))``

@@ -9,9 +9,9 @@ import torch
 from torch import distributed as ranks
 
 from sklearn_collapse.extraction import _measure
-from sklearn_collapse.extraction._capture import device_of_model
+from sklearn_collapse.extraction._extract import _find_head
+from sklearn_collapse.extraction._inference import tensors_of, unwrapped
 from sklearn_collapse.extraction._stream import feature_blocks, stream_moments
-from sklearn_collapse.heads import LinearHead
 
 _NOT_FINITE, _FAILED = 1, 2
 
@@ -37,7 +37,9 @@ def measure_epoch(model, loader, layers, heads, metrics, *, distributed, **optio
     rows : dict of str to dict of str to float
     finite : bool
     """
-    found = {layer: _linear_head(model, heads.get(layer)) for layer in layers}
+    found = dict.fromkeys(layers)
+    for layer, name in heads.items():
+        found[layer] = _find_head(unwrapped(model), name)[1]
     with _same_random_numbers():
         moments = _gathered(
             lambda: stream_moments(model, loader, layers, **options), model, distributed
@@ -66,25 +68,10 @@ def measure_epoch(model, loader, layers, heads, metrics, *, distributed, **optio
     return rows, all(map(_measure.is_finite, found.values()))
 
 
-def _linear_head(model, name):
-    """The layer of a model as a head, with its weights of now."""
-    if name is None:
-        return None
-    known = dict(model.named_modules())
-    module = known.get(name)
-    if not isinstance(module, torch.nn.Linear):
-        linear = [k for k, m in known.items() if isinstance(m, torch.nn.Linear)]
-        what = "not there" if module is None else f"a {type(module).__name__}"
-        raise ValueError(
-            f"head names the layer {name!r}, which is {what}. The linear layers of the "
-            f"model are {linear}."
-        )
-    return LinearHead.from_torch(module)
-
-
 def _gathered(gather, model, distributed):
     """Moments by layer, of all processes; None where features are not finite."""
-    found, level, problem = None, 0, None
+    found: dict = {}
+    level, problem = 0, None
     try:
         found = gather()
     except Exception as error:
@@ -115,7 +102,8 @@ def is_distributed():
 def _worst(level, model):
     """Highest level of all processes."""
     # gloo takes tensors of the CPU, nccl those of its GPU.
-    place = device_of_model(model) if ranks.get_backend() == "nccl" else "cpu"
+    on_gpu = ranks.get_backend() == "nccl"
+    place = next(tensors_of(model)).device if on_gpu else "cpu"
     told = torch.tensor(level, device=place)
     ranks.all_reduce(told, op=ranks.ReduceOp.MAX)
     return int(told)

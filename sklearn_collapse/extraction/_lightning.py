@@ -6,7 +6,7 @@ except ModuleNotFoundError as error:
     if error.name != "lightning":
         raise
     # The same under its older name, whose trainers do not know the other's callbacks.
-    from pytorch_lightning import Callback
+    from pytorch_lightning import Callback  # type: ignore[assignment]
 
 from sklearn_collapse.extraction._callbacks import logged_names
 from sklearn_collapse.extraction._epoch import is_distributed
@@ -42,9 +42,9 @@ class CollapseCallback(Callback):
 
     def on_validation_epoch_end(self, trainer, pl_module):
         """Measure after an epoch of validation that belongs to training."""
-        if self.when == "validation" and trainer.state.fn == "fit":
-            if not trainer.sanity_checking:
-                self._measure(trainer, pl_module, trainer.val_dataloaders)
+        in_fit = trainer.state.fn == "fit" and not trainer.sanity_checking
+        if self.when == "validation" and in_fit:
+            self._measure(trainer, pl_module, trainer.val_dataloaders)
 
     def _measure(self, trainer, pl_module, own):
         logged = trainer.callback_metrics

@@ -76,7 +76,7 @@ def row_shares(blocks, scorers):
 
     Parameters
     ----------
-    blocks : iterable of (dict of str to array of shape (n, d), labels)
+    blocks : iterable of (int, dict of str to array of shape (n, d), labels)
     scorers : dict of str to fitted NeuralCollapseScorer
         By layer.
 
@@ -87,11 +87,11 @@ def row_shares(blocks, scorers):
         `row_names`. They merge as other moments do.
     """
     shares = {layer: ClassMoments(device="cpu") for layer in scorers}
-    for rows, labels in blocks:
+    for _, rows, labels in blocks:
         values, codes = encode_labels(labels)
         for layer, scorer in scorers.items():
             places = positions(values, scorer.classes_)[codes]
-            hits = scorer._hits(rows[layer], places)
+            hits = scorer._hits(to_numpy(rows[layer]), places)
             columns = [hits[name] for name in row_names(scorer.head_)]
             block = np.stack(columns, axis=1).astype(float)
             shares[layer].update(block, values[codes])
