@@ -7,18 +7,34 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sklearn_collapse.extraction._callbacks import (
+        lightning_callback,
+        transformers_callback,
+    )
     from sklearn_collapse.extraction._extract import ExtractedFeatures, extract
     from sklearn_collapse.extraction._feature_extractor import FeatureExtractor
     from sklearn_collapse.extraction._stream import stream_moments
+    from sklearn_collapse.extraction._tracker import CollapseTracker
 
 _MODULES = {
+    "CollapseTracker": "_tracker",
     "ExtractedFeatures": "_extract",
     "FeatureExtractor": "_feature_extractor",
     "extract": "_extract",
+    "lightning_callback": "_callbacks",
     "stream_moments": "_stream",
+    "transformers_callback": "_callbacks",
 }
 
-__all__ = ["ExtractedFeatures", "FeatureExtractor", "extract", "stream_moments"]
+__all__ = [
+    "CollapseTracker",
+    "ExtractedFeatures",
+    "FeatureExtractor",
+    "extract",
+    "lightning_callback",
+    "stream_moments",
+    "transformers_callback",
+]
 
 
 def __getattr__(name):

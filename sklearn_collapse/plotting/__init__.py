@@ -1,4 +1,4 @@
-"""Pictures of spectra, class means and out-of-distribution scores.
+"""Pictures of spectra, class means, out-of-distribution scores and of training.
 
 Display classes in scikit-learn's style. They need matplotlib
 (``pip install 'sklearn-collapse[plot]'``), but only once something is drawn.
@@ -7,5 +7,11 @@ Display classes in scikit-learn's style. They need matplotlib
 from sklearn_collapse.plotting._class_geometry import ClassGeometryDisplay
 from sklearn_collapse.plotting._ood_scores import OODScoreDisplay
 from sklearn_collapse.plotting._spectrum import SpectrumDisplay
+from sklearn_collapse.plotting._trajectory import CollapseTrajectoryDisplay
 
-__all__ = ["ClassGeometryDisplay", "OODScoreDisplay", "SpectrumDisplay"]
+__all__ = [
+    "ClassGeometryDisplay",
+    "CollapseTrajectoryDisplay",
+    "OODScoreDisplay",
+    "SpectrumDisplay",
+]

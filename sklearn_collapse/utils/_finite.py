@@ -5,6 +5,10 @@ import numpy as np
 from sklearn_collapse.utils._arrays import block_rows, namespace, slices, to_numpy
 
 
+class NonFiniteFeatures(ValueError):
+    """Features hold NaN or infinity, or overflow when squared."""
+
+
 def check_finite(X, squares_in=None, row_numbers=None, name="X"):
     """Raise if X holds NaN or infinity, naming the first row.
 
@@ -66,12 +70,12 @@ def raise_nonfinite(X, *, overflow=True, row_numbers=None, left_out=None, name="
             column = int(np.argmax(~np.isfinite(values)))
             kind = "NaN" if np.isnan(values[column]) else "infinity (inf)"
             row = row if row_numbers is None else int(row_numbers[row])
-            raise ValueError(
+            raise NonFiniteFeatures(
                 f"Input {name} contains {kind}: first in row {row}, column {column}. "
                 f"Only finite features are allowed: drop or impute such rows."
             )
     if overflow:
-        raise ValueError(
+        raise NonFiniteFeatures(
             f"Input {name} holds values so large that their squares overflow. Rescale "
             f"the features."
         )

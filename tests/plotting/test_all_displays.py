@@ -11,6 +11,7 @@ from sklearn_collapse.collapse import NeuralCollapseScorer
 from sklearn_collapse.ood import MahalanobisDetector
 from sklearn_collapse.plotting import (
     ClassGeometryDisplay,
+    CollapseTrajectoryDisplay,
     OODScoreDisplay,
     SpectrumDisplay,
 )
@@ -29,10 +30,19 @@ def draw(display, X, y, **options):
     if display is OODScoreDisplay:
         detector = MahalanobisDetector().fit(X, y)
         return display.from_estimator(detector, X, {"a": X + 1, "b": 3 * X}, **options)
-    return display.from_estimator(NeuralCollapseScorer().fit(X, y), **options)
+    scorer = NeuralCollapseScorer(metrics=["vci"]).fit(X, y)
+    if display is CollapseTrajectoryDisplay:
+        options = {"name": "NeuralCollapseScorer", **options}
+        return display.from_history({0: scorer.metrics_}, **options)
+    return display.from_estimator(scorer, **options)
 
 
-DISPLAYS = [ClassGeometryDisplay, OODScoreDisplay, SpectrumDisplay]
+DISPLAYS = [
+    ClassGeometryDisplay,
+    CollapseTrajectoryDisplay,
+    OODScoreDisplay,
+    SpectrumDisplay,
+]
 
 
 @pytest.mark.parametrize("display", DISPLAYS)
@@ -62,6 +72,7 @@ def test_options_of_matplotlib_by_their_short_names():
     lines = [
         *draw(SpectrumDisplay, X, y, mec="r", **line).lines_.values(),
         *draw(OODScoreDisplay, X, y, kind="roc", **line).lines_.values(),
+        *draw(CollapseTrajectoryDisplay, X, y, **line).lines_.values(),
     ]
     for drawn in lines:
         found = drawn.get_linewidth(), drawn.get_color(), drawn.get_linestyle()
@@ -134,6 +145,14 @@ def test_names_from_users_are_text(plt):
         ClassGeometryDisplay.from_estimator(scorer, name="$\\bad{$"),
         OODScoreDisplay.from_predictions(np.arange(9.0), sets),
         OODScoreDisplay.from_predictions(np.arange(9.0), sets, kind="roc"),
+        CollapseTrajectoryDisplay.from_history(
+            {0: {layer: {"vci": 1.0} for layer in sets}},
+            {0: {"$\\bad{$": 1.0}},
+            name="$\\bad{$",
+        ),
+        CollapseTrajectoryDisplay.from_history(
+            {}, {0: dict.fromkeys(sets, 1.0)}, metrics=[[*sets]], name="$\\bad{$"
+        ),
     ]
     for display in drawn:
         display.figure_.canvas.draw()  # a formula that is wrong raises here
@@ -158,6 +177,7 @@ for draw in (
     lambda: ClassGeometryDisplay.from_moments(moments),
     lambda: OODScoreDisplay.from_predictions([1.0], [0.0]),
     lambda: ClassGeometryDisplay(moments.means_).plot(),
+    lambda: CollapseTrajectoryDisplay.from_history({0: {"vci": 1.0}}),
 ):
     try:
         draw()
@@ -182,4 +202,5 @@ def test_without_matplotlib():
         f"ClassGeometryDisplay.from_moments {needs}",
         f"OODScoreDisplay.from_predictions {needs}",
         f"ClassGeometryDisplay.plot {needs}",
+        f"CollapseTrajectoryDisplay.from_history {needs}",
     ]
