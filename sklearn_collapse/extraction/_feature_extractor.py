@@ -188,8 +188,8 @@ class FeatureExtractor(
         Returns
         -------
         ndarray or tensor of shape (n, d)
-            Of float32, or float64 of a model in float64. A tensor on the device of X for
-            a tensor, or for a mapping of tensors; NumPy for anything else.
+            Of float32, or float64 of a model in float64. A tensor on the device of X
+            for a tensor, or for a mapping of tensors; NumPy for anything else.
         """
         self._validate_params()
         run = _Run(self)

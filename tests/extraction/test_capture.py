@@ -57,6 +57,15 @@ def test_layers(model, data, layer, step):
     assert head is None
 
 
+def test_rows_that_the_next_layer_overwrites():
+    model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(inplace=True))
+    x = torch.randn(20, 4)
+    with torch.no_grad():
+        expected = model[0](x)
+    assert (expected < 0).any()
+    assert_array_equal(extract(model, [x], "0").features, expected)
+
+
 def test_input_of_the_model(model, data):
     X, y = data
     features = extract(model, loader_of(X, y), ":input", pooling="flatten").features

@@ -14,6 +14,7 @@ from torch_models import by_hand, conv_net, images, loader_of  # noqa: E402
 from sklearn_collapse import LinearHead  # noqa: E402
 from sklearn_collapse.collapse import NeuralCollapseScorer  # noqa: E402
 from sklearn_collapse.extraction import ExtractedFeatures, extract  # noqa: E402
+from sklearn_collapse.extraction._extract import _Growing  # noqa: E402
 
 nn = torch.nn
 
@@ -162,6 +163,10 @@ def test_dtypes_of_inputs():
         extract(model, [x])
         handle.remove()
         assert seen.pop() == expected
+    later = nn.Sequential(nn.Linear(3, 2))  # an embedding that reads other inputs
+    later[0].classes = nn.Embedding(5, 2)
+    found = extract(later, [torch.ones(2, 3, dtype=torch.uint8)], ":input")
+    assert found.features.dtype == np.float32
     pair = (torch.ones(2, 3), torch.ones(2, 3, dtype=torch.int64))
     model = Sum()
     model.weight = nn.Parameter(torch.ones(1, dtype=torch.float64))
@@ -220,6 +225,15 @@ def test_max_samples(data, n, make):
     assert_array_equal(found.labels, y[:kept])
     # Nothing is read that is not needed.
     assert sum(read[:-1]) < kept
+
+
+def test_no_more_rows_are_reserved_than_wanted():
+    kept = _Growing(n_batches=1000, max_rows=7)
+    kept.add(np.ones((5, 2), np.float32))
+    assert len(kept._array) == 7
+    assert kept.add(np.ones((5, 2), np.float32)) == 2
+    assert kept.full
+    assert kept.rows().shape == (7, 2)
 
 
 @pytest.mark.parametrize("n", [0, -1, 2.5, "3"])

@@ -269,6 +269,12 @@ def test_clone_shares_the_model(model):
     twin.set_params(layer="fc")
     assert extractor.layer == "pool"
     assert copy.deepcopy(extractor).model is not model
+
+    class Large(nn.Flatten):
+        def __deepcopy__(self, memo):
+            raise MemoryError
+
+    clone(FeatureExtractor(Large()))
     fitted = clone(FeatureExtractor(model).fit(np.ones((2, 3, 6, 6))))
     assert not hasattr(fitted, "n_features_in_")
 
