@@ -248,11 +248,9 @@ def test_scikit_learn_checks(estimator):
         assert ran >= (7 if takes_weights else 5), passed
 
 
-@pytest.mark.parametrize("check", ours.estimator_checks(), ids=lambda c: c.__name__)
 @pytest.mark.parametrize("estimator", INSTANCES, ids=repr)
-@pytest.mark.filterwarnings("ignore::UserWarning")
-def test_our_checks(estimator, check):
-    check(estimator)
+def test_our_checks(estimator):
+    assert len(ours.check_estimator(estimator)) >= 16
 
 
 def test_check_estimator_runs_every_check():
