@@ -68,8 +68,8 @@ def lists(values, kind="list"):
         return arrow.FixedSizeListArray.from_arrays(flat, width)
     if kind == "tensor":
         return arrow.FixedShapeTensorArray.from_numpy_ndarray(values)
-    make = {"list": arrow.list_, "large": arrow.large_list}[kind]
-    return arrow.array(values.tolist(), make(flat.type))
+    make = {"list": arrow.ListArray, "large": arrow.LargeListArray}[kind]
+    return make.from_arrays(width * np.arange(len(values) + 1), flat)
 
 
 # -- columns of numbers ----------------------------------------------------------------
@@ -192,7 +192,7 @@ def test_labels_of_any_kind(make):
         (arrow.array(Y).dictionary_encode(), Y),
         (arrow.array(codes == 1), codes == 1),
         (arrow.array(codes, arrow.int8()), codes),
-        (arrow.array(Y, arrow.large_string()), Y),
+        (arrow.array(Y.tolist(), arrow.large_string()), Y),
     ):
         table = make({"x": X[:, 0], "y": labels})
         assert_array_equal(read(table, label="y")[1], expected)
