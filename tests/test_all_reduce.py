@@ -19,6 +19,7 @@ from all_reduce_ranks import (
     mismatches,
     scenarios,
 )
+from moment_asserts import assert_same_state
 from numpy.testing import assert_allclose, assert_array_equal
 
 import sklearn_collapse
@@ -67,18 +68,8 @@ def results(ranks, name):
     return [found[name] for found in ranks if name in found]
 
 
-def assert_same(found, expected):
-    """Bit for bit."""
-    if expected is None:
-        assert found is None
-        return
-    assert found.keys() == expected.keys()
-    for name, value in expected.items():
-        assert_array_equal(found[name], value, err_msg=name)
-
-
 def assert_unchanged(result):
-    assert_same(result["after"], result["before"])
+    assert_same_state(result["after"], result["before"])
 
 
 def assert_moments(found, X, y, weights=None, rtol=1e-11):
@@ -99,7 +90,7 @@ def test_every_rank_gets_the_moments_of_all_rows(ranks, name):
     assert [result["error"] for result in found] == [None] * len(found)
     assert all(result["itself"] for result in found)
     for result in found[1:]:
-        assert_same(result["after"], found[0]["after"])
+        assert_same_state(result["after"], found[0]["after"])
     state = found[0]["after"]
     rows = np.concatenate(scenario.parts)
     X, y = scenario.X[rows], scenario.y
@@ -217,7 +208,7 @@ def test_no_process_group():
     before = moments.to_dict()
     with pytest.raises(ValueError, match="on every rank first"):
         moments.all_reduce()
-    assert_same(moments.to_dict(), before)
+    assert_same_state(moments.to_dict(), before)
 
 
 def test_torch_that_was_never_imported(monkeypatch):

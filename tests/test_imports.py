@@ -32,7 +32,8 @@ LAYERS = {
 # scikit-learn loads none of these, whatever is installed.
 OPTIONAL = {
     *("torch", "matplotlib", "polars", "jax", "cupy", "dask", "array_api_strict"),
-    *("pytest", "jinja2", "numpydoc"),
+    *("pytest", "jinja2", "numpydoc", "tqdm"),
+    *("distributed", "lightning", "pytorch_lightning", "transformers", "accelerate"),
 }
 
 
@@ -305,7 +306,7 @@ def test_decompositions_are_called_in_one_file():
 
 
 def test_torch_is_never_imported_at_once():
-    optional = {"torch", "matplotlib", "pandas", "polars", "dask", "jinja2", "psutil"}
+    optional = {*OPTIONAL, "pandas", "pyarrow", "psutil"}
     wrong = [
         found
         for found in IMPORTS

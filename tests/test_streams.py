@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import oracles
 import pytest
+from moment_asserts import assert_moments as assert_matches
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sklearn_collapse import ClassMoments
@@ -17,23 +18,6 @@ def labelled_rows(n=60, d=3, n_classes=4, seed=0):
     rng = np.random.default_rng(seed)
     y = rng.permutation(np.arange(n) % n_classes)
     return rng.normal(size=(n, d)) + 3 * y[:, None], y
-
-
-def assert_matches(moments, expected, rtol=1e-11):
-    assert_array_equal(moments.classes_, expected["classes"])
-    found = {
-        "counts": moments.counts_,
-        "means": moments.means_,
-        "scatter": moments.scatter_,
-        "traces": moments.class_scatter_trace_,
-    }
-    if moments.class_scatter:
-        found["class_scatter"] = moments.class_scatter_
-    for name, values in found.items():
-        size = np.abs(expected[name]).max()
-        assert_allclose(
-            np.asarray(values), expected[name], rtol, rtol * size, err_msg=name
-        )
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Features and moments straight from a torch model.
 
-The members import torch (``pip install 'sklearn-collapse[torch]'``) on first use.
+They import torch (``pip install 'sklearn-collapse[torch]'``) on first use; a
+`CollapseTracker` does so when it is called with a model.
 """
 
 from importlib import import_module

@@ -103,6 +103,10 @@ def stream_moments(
     --------
     extract : Keeps the features.
 
+    Notes
+    -----
+    An error in a batch names it, counted from 0, and the layer.
+
     Examples
     --------
     >>> import torch
