@@ -581,6 +581,28 @@ def test_one_decomposition_for_all_partitions(rows, monkeypatch):
     assert len(calls) == 1
 
 
+@pytest.mark.parametrize("estimator", INSTANCES[::4], ids=repr)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_what_is_sent_to_workers(estimator):
+    """Derived arrays go with it, and whoever lends it is not changed by that."""
+    cloudpickle = pytest.importorskip("cloudpickle")
+    X, y = rows_for(estimator)
+    fitted = clone(estimator).fit(X, y)
+    method = next((m for m in ROW_METHODS if hasattr(fitted, m)), None)
+    if method is None:
+        pytest.skip("it has no method of rows")
+    expected = getattr(fitted, method)(X)
+    before = vars(fitted).copy()
+    snapshot = _dask._snapshot(fitted)
+    assert vars(fitted) == before
+    sent = cloudpickle.loads(cloudpickle.dumps(_dask._Sent(snapshot))).it
+    for name, value in before.items():
+        if isinstance(value, ClassMoments):
+            assert getattr(snapshot, name) is not value
+            assert getattr(sent, name)._cache.keys() == value._cache.keys()
+    assert_close(getattr(sent, method)(X), expected)
+
+
 def test_errors_of_the_estimator_are_not_put_off(rows):
     X, _ = rows
     with pytest.raises(ValueError, match="not fitted"):
