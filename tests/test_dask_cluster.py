@@ -131,18 +131,20 @@ def test_fit_and_scores_equal_those_in_memory(client, memory, estimator):
 
 def count_solves(dask_worker):
     """Count what this worker decomposes from now on."""
-    import numpy as np
     import scipy.linalg
 
     dask_worker.solves = 0
+
+    def counted(solve):
+        def count(*args, **options):
+            dask_worker.solves += 1
+            return solve(*args, **options)
+
+        return count
+
     for module in (np.linalg, scipy.linalg):
         for name in ("eigh", "svd"):
-
-            def counted(*args, solve=getattr(module, name), **options):
-                dask_worker.solves += 1
-                return solve(*args, **options)
-
-            setattr(module, name, counted)
+            setattr(module, name, counted(getattr(module, name)))
 
 
 def test_workers_do_not_decompose(client, memory):

@@ -220,7 +220,7 @@ def test_squares_that_overflow_in_float32_alone(weights, library):
     )
     assert_matches(ClassMoments.from_batches(stream), expected, rtol=1e-7)
     stream[2] = (library.asarray(np.array([[0, 0], [np.inf, 0]], np.float32)), [0, 0])
-    with pytest.raises(ValueError, match="In block 2: .*first in row 1, column 0"):
+    with pytest.raises(ValueError, match=r"In block 2: .*first in row 1, column 0"):
         ClassMoments.from_batches(stream)
 
 

@@ -104,8 +104,10 @@ class Partitions:
     def _compute(self, values):
         import dask
 
-        # What tasks get is sent once, however large: there is nothing to warn of.
-        quiet = {"distributed.admin.large-graph-warning-threshold": sys.maxsize}
+        quiet = {}
+        if "distributed" in sys.modules:  # whose settings are incomplete before
+            # What tasks get is sent once, however large: there is nothing to warn of.
+            quiet["distributed.admin.large-graph-warning-threshold"] = sys.maxsize
         # Partitions may be worked on by threads of this process.
         threads = max(1, cpu_count() // len(self._rows))
         with threadpool_limits(threads), dask.config.set(quiet):
