@@ -116,7 +116,7 @@ class MomentsEstimator(RowsEstimator):
     and extend the steps of fitting below.
     """
 
-    _left_by_fit = ("moments_", "_moments_are_lent", *RowsEstimator._left_by_fit)
+    _left_by_fit = ("moments_", *RowsEstimator._left_by_fit)
     # Which part of it further rows make void.
     _void_after_update: tuple = ()
 
@@ -202,9 +202,13 @@ class MomentsEstimator(RowsEstimator):
             ) from error
 
     def _snapshot(self):
-        # Further rows are added to a copy of the moments.
-        self._moments_are_lent = True
-        return super()._snapshot()
+        twin = super()._snapshot()
+        for name, value in vars(self).items():
+            if isinstance(value, ClassMoments):
+                kept = value.copy()
+                kept._cache = value._cache.copy()  # no decomposition is done again
+                setattr(twin, name, kept)
+        return twin
 
     def _gather(self, X, y, weights):
         """Gather, in ``fit``, what the estimator is a function of."""
@@ -302,8 +306,6 @@ class MomentsEstimator(RowsEstimator):
         elif place_of(X) != self.moments_.place:
             check_same_place(self, X, self.moments_.means_, "partial_fit")
         self._check_flags(self.moments_)
-        if getattr(self, "_moments_are_lent", False):
-            self.moments_, self._moments_are_lent = self.moments_.copy(), False
         self.moments_.update(X, y, weights)
 
     def _new_moments(self):

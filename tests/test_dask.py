@@ -5,6 +5,8 @@
 
 import inspect
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -566,6 +568,17 @@ def test_answers_are_of_the_estimator_as_it_was(rows):
     assert_allclose(lazy.compute(), expected)
 
 
+def test_without_distributed():
+    """Its settings are not touched where nobody has imported it."""
+    code = (
+        "import numpy as np, dask.array as da\n"
+        "from sklearn_collapse.ood import MahalanobisDetector\n"
+        "X = da.from_array(np.random.default_rng(0).normal(size=(90, 3)), (30, 3))\n"
+        "MahalanobisDetector().fit(X).score_samples(X).compute()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
 def test_one_decomposition_for_all_partitions(rows, monkeypatch):
     X, _ = rows
     whitener, calls = SpectralWhitener(), []
@@ -579,6 +592,28 @@ def test_one_decomposition_for_all_partitions(rows, monkeypatch):
     lazy = whitener.fit(parted(X)).transform(parted(X, 3))
     dask.compute(lazy, whitener.score_samples(parted(X)))
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize("estimator", INSTANCES[::8], ids=repr)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_what_is_sent_to_workers(estimator):
+    """Derived arrays go with it, and whoever lends it is not changed by that."""
+    cloudpickle = pytest.importorskip("cloudpickle")
+    X, y = rows_for(estimator)
+    fitted = clone(estimator).fit(X, y)
+    method = next((m for m in ROW_METHODS if hasattr(fitted, m)), None)
+    if method is None:
+        pytest.skip("it has no method of rows")
+    expected = getattr(fitted, method)(X)
+    before = vars(fitted).copy()
+    snapshot = _dask._snapshot(fitted)
+    assert vars(fitted) == before
+    sent = cloudpickle.loads(cloudpickle.dumps(_dask._Sent(snapshot))).it
+    for name, value in before.items():
+        if isinstance(value, ClassMoments):
+            assert getattr(snapshot, name) is not value
+            assert getattr(sent, name)._cache.keys() == value._cache.keys()
+    assert_close(getattr(sent, method)(X), expected)
 
 
 def test_errors_of_the_estimator_are_not_put_off(rows):

@@ -129,6 +129,39 @@ def test_fit_and_scores_equal_those_in_memory(client, memory, estimator):
     assert (detector.predict(rows).compute() == expected.predict(X)).all()
 
 
+def count_solves(dask_worker):
+    """Count what this worker decomposes from now on."""
+    import scipy.linalg
+
+    dask_worker.solves = 0
+
+    def counted(solve):
+        def count(*args, **options):
+            dask_worker.solves += 1
+            return solve(*args, **options)
+
+        return count
+
+    for module in (np.linalg, scipy.linalg):
+        for name in ("eigh", "svd"):
+            setattr(module, name, counted(getattr(module, name)))
+
+
+def test_workers_do_not_decompose(client, memory):
+    """Each might choose other vectors for equal eigenvalues."""
+    client.run(count_solves)
+    rows = collection(rows_of)
+    # What is sent is large from 1 byte on: no warning.
+    with dask.config.set({"distributed.admin.large-graph-warning-threshold": 1}):
+        detector = MahalanobisDetector().fit(rows, memory[1])
+        whitener = SpectralWhitener().fit(rows)
+        detector.calibrate(rows)
+    dask.compute(detector.score_samples(rows), whitener.transform(rows))
+    frame = pytest.importorskip("dask.dataframe").from_dask_array(rows)
+    whitener.transform(frame).compute()
+    assert set(client.run(lambda dask_worker: dask_worker.solves).values()) == {0}
+
+
 def test_work_is_spread_over_the_workers(client):
     """The threads of this process have no part in it."""
 

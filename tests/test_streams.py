@@ -193,6 +193,21 @@ def test_overflow_of_blocks_together():
     assert_allclose(moments.scatter_[0, 0], far.var() * 900, 1e-6)
 
 
+@pytest.mark.parametrize("weights", [None, np.array([1.0, 3.0])])
+def test_squares_that_overflow_in_float32_alone(weights, library):
+    X = np.array([[1e30, 0], [0, -2e30]], dtype=np.float32)
+    stream = [(library.asarray(X), [0, 0], weights)] * 3
+    expected = oracles.class_moments(
+        np.tile(X.astype(float), (3, 1)),
+        [0] * 6,
+        None if weights is None else np.tile(weights, 3),
+    )
+    assert_matches(ClassMoments.from_batches(stream), expected, rtol=1e-7)
+    stream[2] = (library.asarray(np.array([[0, 0], [np.inf, 0]], np.float32)), [0, 0])
+    with pytest.raises(ValueError, match=r"In block 2: .*first in row 1, column 0"):
+        ClassMoments.from_batches(stream)
+
+
 # -- files -----------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_collapse._linalg._moments import Moments, aligned, outer
-from sklearn_collapse.utils._arrays import add_low_rank, mirror
+from sklearn_collapse.utils._arrays import add_low_rank
 
 
 class Share(NamedTuple):
@@ -61,9 +61,7 @@ def reduce_moments(own, share, summed, xp, to_device):
     traces = summed(traces + xp.vecdot(drawn, drawn))
     if own.class_scatter is not None:
         per_class = aligned(own.class_scatter, share.rows, xp, to_device)
-        per_class = summed(per_class + outer(drawn))
-        # Sums over processes may run in another order in each half.
-        per_class = (per_class + xp.matrix_transpose(per_class)) / 2
+        per_class = _symmetric(summed(per_class + outer(drawn)), xp)
         scatter = xp.sum(per_class, axis=0)
         return Moments(counts, origin + shift, scatter, traces, per_class)
     scatter = xp.asarray(own.scatter, copy=True)
@@ -71,5 +69,10 @@ def reduce_moments(own, share, summed, xp, to_device):
     spread = np.flatnonzero((weights > 0) & (weights < counts))
     if len(spread):
         scatter = add_low_rank(scatter, xp.take(drawn, to_device(spread), axis=0), xp)
-    scatter = mirror(summed(scatter), xp)
+    scatter = _symmetric(summed(scatter), xp)
     return Moments(counts, origin + shift, scatter, traces, None)
+
+
+def _symmetric(total, xp):
+    # Sums over processes may run in another order in each half.
+    return (total + xp.matrix_transpose(total)) / 2

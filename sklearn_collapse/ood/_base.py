@@ -8,11 +8,8 @@ from sklearn.base import OutlierMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_collapse._base import (
-    MomentsEstimator,
-    RowsEstimator,
-    unchanged_on_error,
-)
+from sklearn_collapse._base import RowsEstimator, unchanged_on_error
+from sklearn_collapse.ood._threshold import rounding_slack, weighted_quantiles
 from sklearn_collapse.utils._arrays import (
     as_like,
     block_rows,
@@ -24,6 +21,7 @@ from sklearn_collapse.utils._arrays import (
 from sklearn_collapse.utils._batches import for_each_block
 from sklearn_collapse.utils._dask import Partitions, by_partition, is_dask
 from sklearn_collapse.utils._finite import check_finite
+from sklearn_collapse.utils._gpu import auto_is_cpu
 from sklearn_collapse.utils._labels import is_label
 from sklearn_collapse.utils._sklearn_private import Interval, fit_context
 from sklearn_collapse.utils._tables import Columns
@@ -33,11 +31,6 @@ from sklearn_collapse.utils._validation import (
     drop_zero_weights,
 )
 from sklearn_collapse.utils._warnings import warn_caller
-
-# The row that defines the threshold stays an inlier when rounding moves its score: a
-# share of the interquartile range, or as many units of rounding of the scores.
-_SLACK = 1e-6
-_UNITS = 16
 
 
 class Detector(OutlierMixin, RowsEstimator):
@@ -86,19 +79,9 @@ class Detector(OutlierMixin, RowsEstimator):
         """
         if is_dask(X):
             parts = Partitions(X, None, sample_weight)
-            self._validate_rows(parts.probe, "calibrate")
-            with unchanged_on_error(self):
-                self._calibrate_partitions(parts)
+            self._calibrate_partitions(parts, "_collect_block")
             return self
-        X = self._validate_rows(X, "calibrate")
-        weights = check_weights(sample_weight, X.shape[0])
-        if is_memmap(X) and weights is not None and not weights.all():
-            collected, weights = self._collect_kept(X, weights)
-        else:
-            X, _, weights = drop_zero_weights(X, weights)
-            collected = self._collect(X)
-        with unchanged_on_error(self):
-            self._calibrate_from(collected, weights)
+        self._calibrate_joined([self._collect_block(X, None, sample_weight)])
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -132,13 +115,8 @@ class Detector(OutlierMixin, RowsEstimator):
         parts: list = []
 
         def collect(X, y, sample_weight):
-            X = self._validate_rows(X, "calibrate_batches")
-            if y is not None:
-                check_lengths(X, y)
-            weights = check_weights(sample_weight, X.shape[0])
-            X, _, weights = drop_zero_weights(X, weights)
-            # The numbers of each block wait on the host.
-            parts.append((tuple(map(to_numpy, self._collect(X))), weights))
+            block = self._collect_block(X, y, sample_weight, "calibrate_batches")
+            parts.append(block)
 
         for_each_block(batches, Columns(features, label, weight), collect)
         if not parts:
@@ -146,13 +124,7 @@ class Detector(OutlierMixin, RowsEstimator):
                 f"The batches hold no rows, while {type(self).__name__} needs at least "
                 f"one to calibrate. An iterator that was read before is exhausted."
             )
-        collected = _joined([part for part, _ in parts])
-        weights = None
-        if any(w is not None for _, w in parts):
-            ones = (np.ones(len(p[0])) if w is None else w for p, w in parts)
-            weights = np.concatenate(list(ones))
-        with unchanged_on_error(self):
-            self._calibrate_from(collected, weights)
+        self._calibrate_joined(parts)
         return self
 
     @by_partition
@@ -248,37 +220,52 @@ class Detector(OutlierMixin, RowsEstimator):
         """Share of the calibration rows that are outliers."""
         return self.contamination
 
-    def _calibrate(self, X, weights):
-        self._calibrate_from(self._collect(X), weights)
-
     def _collect(self, X):
         """What the threshold needs to know of rows, as arrays of one entry per row."""
         return (self._score_rows(X),)
 
+    def _calibrate_from(self, collected, weights):
+        """Set the threshold from what was collected, NumPy arrays."""
+        self._set_offset(collected[0], weights)
+
+    def _calibrate(self, X, weights):
+        """Set the threshold from rows as `_validate_fit` returns them."""
+        self._calibrate_from(*self._collect_kept(X, weights))
+
+    def _calibrate_joined(self, parts):
+        with unchanged_on_error(self):
+            self._calibrate_from(*_joined(parts))
+
+    def _calibrate_partitions(self, parts, method):
+        # Here, and not in every worker, is what scores depend on worked out.
+        with auto_is_cpu():
+            self._collect(self._validate_rows(parts.probe, "calibrate"))
+        self._calibrate_joined(parts.collect(self, method))
+
+    def _collect_block(self, X, y, weights, method="calibrate"):
+        """Collect of a block that was not fitted on; labels only have to fit."""
+        X = self._validate_rows(X, method)
+        if y is not None:
+            check_lengths(X, y)
+        return self._collect_kept(X, check_weights(weights, X.shape[0]))
+
+    def _collect_fitted(self, X, y, weights):
+        """Collect of a partition that was fitted on."""
+        X, _, weights = self._validate_fit(X, y, weights, reset=False, min_samples=0)
+        return self._collect_kept(X, weights) if X.shape[0] else None
+
     def _collect_kept(self, X, weights):
-        """Collect of rows in a file those of positive weight, few at a time."""
+        """Collect of the rows of positive weight, on the host, and their weights."""
+        if weights is None or weights.all() or not is_memmap(X):
+            X, _, weights = drop_zero_weights(X, weights)
+            return tuple(map(to_numpy, self._collect(X))), weights
+        # Of a file few at a time.
         kept, parts = np.flatnonzero(weights), []
         for here in slices(len(kept), block_rows(X.shape[1])):
             rows = X.take(kept[here], axis=0)
             check_finite(rows, row_numbers=kept[here])
-            parts.append(self._collect(rows))
-        return _joined(parts), weights[kept]
-
-    def _calibrate_from(self, collected, weights):
-        """Set the threshold from what was collected, in any library."""
-        self._set_offset(collected[0], weights)
-
-    def _calibrate_partitions(self, parts):
-        """Set the threshold from what is collected of a Dask collection."""
-        *collected, weights = parts.collect(self, "_collect_partition")
-        self._calibrate_from(collected, weights)
-
-    def _collect_partition(self, X, y, weights):
-        X, _, weights = self._validate_fit(X, y, weights, reset=False, min_samples=0)
-        if not X.shape[0]:
-            return None
-        weights = np.ones(X.shape[0]) if weights is None else weights
-        return (*map(to_numpy, self._collect(X)), weights)
+            parts.append((self._collect(rows), weights[kept[here]]))
+        return _joined(parts)
 
     def _set_offset(self, scores, weights):
         scores = to_numpy(scores)
@@ -298,142 +285,14 @@ class Detector(OutlierMixin, RowsEstimator):
         return self._score_rows(X) - self.offset_
 
 
-class MomentsDetector(Detector, MomentsEstimator):
-    """Detector whose scores are a function of class moments.
-
-    Subclasses define ``_score_rows(X)``, the scores of validated rows, and may extend
-    ``_learn_from_rows(X, y, weights)``, which runs in ``fit`` alone.
-    """
-
-    _left_by_fit = (*MomentsEstimator._left_by_fit, "offset_", "_fourth")
-    _void_after_update: tuple = ("offset_", "_fourth")
-
-    @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, sample_weight=None):
-        """Gather the moments and set the threshold on the same rows.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-            In-distribution features, of any array library; at least two rows.
-        y : array-like of shape (n,), default=None
-            Class labels; None is one class. Rows labelled `outlier_label` are left
-            out; otherwise a y of -1 and 1 means two classes, and a warning says so.
-        sample_weight : array-like of shape (n,), default=None
-            Frequencies of the rows.
-
-        Returns
-        -------
-        self : object
-            Fitted detector.
-        """
-        with unchanged_on_error(self):
-            self._fit_rows(X, y, sample_weight)
-            warn_outlier_labels(self.moments_.classes_)
-        return self
-
-    @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None, sample_weight=None):
-        """Add rows to the moments; the threshold is void until `calibrate`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-            In-distribution features.
-        y : array-like of shape (n,), default=None
-            Class labels, in every block or in none.
-        sample_weight : array-like of shape (n,), default=None
-            Frequencies of the rows.
-
-        Returns
-        -------
-        self : object
-            The detector.
-        """
-        return self._add_rows(X, y, sample_weight)
-
-    @property
-    def classes_(self):
-        """Labels, if y was given."""
-        check_is_fitted(self, "moments_")
-        if not self.moments_.labelled:
-            raise AttributeError(
-                f"{type(self).__name__} was fitted without y: it has no classes_."
-            )
-        return self.moments_.classes_
-
-    @property
-    def means_(self):
-        """Class means."""
-        check_is_fitted(self, "moments_")
-        return self.moments_.means_
-
-    def _learn_from_rows(self, X, y, weights):
-        """Set the threshold; subclasses first learn what the scores need."""
-        self._calibrate(X, weights)
-
-    def _learn_from_partitions(self, parts):
-        """The same from the rows of a Dask collection."""
-        super()._learn_from_partitions(parts)
-        self._calibrate_partitions(parts)
-
-
 def _joined(parts):
-    """Join what was collected from blocks, on the host."""
-    return tuple(np.concatenate(same) for same in zip(*parts, strict=True))
-
-
-def rounding_slack(scores, low, high, eps):
-    """By how much rounding may move scores.
-
-    A unit is the spacing of numbers of the size of the score or of the quartiles: a
-    score near zero may be a difference of larger numbers.
-
-    Parameters
-    ----------
-    scores : ndarray or float
-    low, high : float
-        Quartiles of the scores.
-    eps : float
-        Relative spacing of the dtype that the scores had.
-
-    Returns
-    -------
-    ndarray or float
-    """
-    size = np.maximum(np.abs(scores), max(abs(low), abs(high)))
-    # Apart: the difference of two scores may overflow.
-    return np.maximum(_SLACK * high - _SLACK * low, _UNITS * eps * size)
-
-
-def weighted_quantiles(values, shares, weights=None):
-    """Quantiles by the averaged inverted distribution function.
-
-    A weight of k equals k copies of a row. Where the share is reached exactly, the
-    value and the next one are averaged.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n,)
-    shares : list of float
-    weights : ndarray of shape (n,) or None
-
-    Returns
-    -------
-    ndarray of shape (len(shares),)
-    """
-    weights = np.ones(len(values)) if weights is None else weights
-    values, weights = values[weights > 0], weights[weights > 0]
-    order = np.argsort(values, kind="stable")
-    values, reached = values[order], np.cumsum(weights[order])
-    target = np.asarray(shares) * reached[-1]
-    # Rounding of share * n must not decide whether the share is reached exactly.
-    slack = 1e-10 * reached[-1]
-    low = np.searchsorted(reached, target - slack)
-    high = np.searchsorted(reached, target + slack)
-    last = len(values) - 1
-    # Halves first: the sum of two scores may overflow.
-    return values[np.minimum(low, last)] / 2 + values[np.minimum(high, last)] / 2
+    """Join what was collected from blocks, and their weights."""
+    collected = zip(*(values for values, _ in parts), strict=True)
+    weights = None
+    if any(w is not None for _, w in parts):
+        ones = [np.ones(len(v[0])) if w is None else w for v, w in parts]
+        weights = np.concatenate(ones)
+    return tuple(map(np.concatenate, collected)), weights
 
 
 def warn_outlier_labels(labels):

@@ -1,7 +1,7 @@
 """The share of a row's length in the nearest of the classes' subspaces."""
 
 from sklearn_collapse._class_subspaces import SUBSPACES, ClassSubspacesMixin
-from sklearn_collapse.ood._base import MomentsDetector
+from sklearn_collapse.ood._moments_detector import MomentsDetector
 
 
 class ClassSubspaceDetector(ClassSubspacesMixin, MomentsDetector):

@@ -16,10 +16,10 @@ from sklearn_collapse._linalg._conformal import (
     p_values,
     threshold,
 )
-from sklearn_collapse.ood._base import rounding_slack, weighted_quantiles
 from sklearn_collapse.ood._mahalanobis import MahalanobisDetector
 from sklearn_collapse.ood._meta import MetaDetector
 from sklearn_collapse.ood._split import split_rows
+from sklearn_collapse.ood._threshold import rounding_slack, weighted_quantiles
 from sklearn_collapse.utils._arrays import as_like, namespace, to_numpy
 from sklearn_collapse.utils._dask import by_partition
 from sklearn_collapse.utils._finite import check_finite
@@ -278,7 +278,7 @@ class ConformalDetector(MetaDetector):
         return self._member_scores(self.estimator_, X)
 
     def _calibrate_from(self, collected, weights):
-        scores, like = to_numpy(collected[0]), self._fitted.like
+        scores, like = collected[0], self._fitted.like
         # Scores of other people's detectors may be integers.
         eps = float(np.finfo(np.result_type(scores.dtype, np.float16)).eps)
         scores = scores.astype(float)

@@ -4,8 +4,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_collapse._linalg._boundaries import boundaries, boundary_distances
 from sklearn_collapse._linalg._residual_norms import Residual, residual_norms
-from sklearn_collapse.ood._base import MomentsDetector
 from sklearn_collapse.ood._head import GIVEN_HEAD, HeadMixin
+from sklearn_collapse.ood._moments_detector import MomentsDetector
 from sklearn_collapse.ood._scores import finite_scores
 from sklearn_collapse.utils._arrays import Rows, namespace
 

@@ -10,13 +10,13 @@ from sklearn_collapse._linalg._gaussians import class_covariances, largest_log_d
 from sklearn_collapse._linalg._moments import unit_rows
 from sklearn_collapse._linalg._rows import nearest_class, whitening_needs_float64
 from sklearn_collapse._shrinkage import SHRINKAGE, ShrinkageMixin
-from sklearn_collapse.ood._base import MomentsDetector
 from sklearn_collapse.ood._mahalanobis_factors import (
     Source,
     class_factors,
     pool,
     tied_factors,
 )
+from sklearn_collapse.ood._moments_detector import MomentsDetector
 from sklearn_collapse.utils._arrays import Rows, as_like, namespace, to_numpy
 from sklearn_collapse.utils._available import available_unless
 from sklearn_collapse.utils._labels import encode_known

@@ -5,8 +5,8 @@ from numbers import Real
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_collapse._linalg._boundaries import class_alignment
-from sklearn_collapse.ood._base import MomentsDetector
 from sklearn_collapse.ood._head import GIVEN_HEAD, HeadMixin
+from sklearn_collapse.ood._moments_detector import MomentsDetector
 from sklearn_collapse.ood._scores import finite_scores
 from sklearn_collapse.utils._arrays import Rows
 from sklearn_collapse.utils._sklearn_private import Interval

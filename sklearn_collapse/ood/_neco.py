@@ -10,8 +10,8 @@ from sklearn_collapse._components import count_components, is_tie
 from sklearn_collapse._linalg._rows import centring
 from sklearn_collapse._linalg._spectrum import Spectrum
 from sklearn_collapse._linalg._subspace import subspace_ratio
-from sklearn_collapse.ood._base import MomentsDetector
 from sklearn_collapse.ood._head import HEAD, HeadMixin
+from sklearn_collapse.ood._moments_detector import MomentsDetector
 from sklearn_collapse.utils._arrays import Array, Rows, float_dtype, namespace
 from sklearn_collapse.utils._sklearn_private import Interval, StrOptions
 

@@ -17,7 +17,7 @@ from sklearn_collapse._linalg._rows import (
     whitening_needs_float64,
 )
 from sklearn_collapse._linalg._spectrum import Spectrum, floored_inverse
-from sklearn_collapse.ood._base import MomentsDetector
+from sklearn_collapse.ood._moments_detector import MomentsDetector
 from sklearn_collapse.utils._arrays import Array, Rows, device_of, namespace
 from sklearn_collapse.utils._sklearn_private import Interval
 

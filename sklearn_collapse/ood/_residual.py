@@ -16,7 +16,7 @@ from sklearn_collapse._linalg._residual_norms import (
     residual_of,
 )
 from sklearn_collapse._linalg._spectrum import Spectrum, eigh_by_rank
-from sklearn_collapse.ood._base import MomentsDetector
+from sklearn_collapse.ood._moments_detector import MomentsDetector
 from sklearn_collapse.utils._arrays import Rows, namespace
 from sklearn_collapse.utils._sklearn_private import Interval, StrOptions
 

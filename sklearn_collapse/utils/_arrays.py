@@ -245,8 +245,12 @@ def add_low_rank(total, rows, xp):
 def mirror(total, xp):
     """Complete the matrix that `add_gram` accumulated."""
     if is_numpy(xp):
-        upper = np.triu(total)
-        return np.ascontiguousarray(upper + np.triu(total, 1).T)
+        # Panels on the diagonal are full; below them are zeros.
+        if total.shape[0] > _MOST_COLUMNS:
+            total = np.triu(total)
+        full = np.add(total, total.T, order="C")
+        np.fill_diagonal(full, np.diagonal(total))
+        return full
     return (total + xp.matrix_transpose(total)) / 2
 
 

@@ -29,7 +29,7 @@ def for_each_block(batches, columns, use):
     _refuse_one_block(batches)
     used = 0
     for number, batch in enumerate(batches):
-        with naming_block(number):
+        with naming(f"block {number}"):
             # Data sets give parts without rows as well.
             if is_table(batch) and not n_rows(batch):
                 continue
@@ -41,16 +41,15 @@ def for_each_block(batches, columns, use):
 
 
 @contextmanager
-def naming_block(number):
-    """Put the number of a block before the message of an error; its type stays."""
+def naming(part):
+    """Put the name of a part of the rows before an error's message; its type stays."""
     try:
         yield
     except Exception as error:
-        where = f"In block {number}"
         if len(error.args) == 1 and isinstance(error.args[0], str):
-            error.args = (f"{where}: {error.args[0]}",)
+            error.args = (f"In {part}: {error.args[0]}",)
         else:
-            error.add_note(f"{where}.")
+            error.add_note(f"In {part}.")
         raise
 
 

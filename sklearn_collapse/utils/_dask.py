@@ -9,13 +9,13 @@ partition and adds that up in a tree (`Partitions`), or maps the rows of each la
 import copy
 import math
 import sys
-from contextlib import contextmanager
 from functools import wraps
 
 import numpy as np
 from joblib import cpu_count
 from threadpoolctl import threadpool_limits
 
+from sklearn_collapse.utils._batches import naming
 from sklearn_collapse.utils._gpu import auto_is_cpu
 
 # How many partial results are added up at a time.
@@ -35,20 +35,6 @@ def refuse_dask(X, who):
             f"{who} needs all rows in memory, and X is a Dask collection "
             f"({type(X).__name__}): pass X.compute()."
         )
-
-
-@contextmanager
-def in_partition(number):
-    """Let errors name the partition that they are about."""
-    try:
-        yield
-    except Exception as error:
-        where = f"In partition {number}"
-        if len(error.args) == 1 and isinstance(error.args[0], str):
-            error.args = (f"{where}: {error.args[0]}",)
-        else:
-            error.add_note(f"{where}.")
-        raise
 
 
 class Partitions:
@@ -88,19 +74,16 @@ class Partitions:
         """
         import dask
 
-        parts, add = (
-            self._results(owner, method, then),
-            dask.delayed(_added, pure=False),
-        )
+        parts = self._results(owner, method, then)
+        add = dask.delayed(_added, pure=False)
         while len(parts) > 1:
             starts = range(0, len(parts), _SPLIT_EVERY)
             parts = [add(parts[i : i + _SPLIT_EVERY]) for i in starts]
         return _some(self._compute(parts))[0]
 
     def collect(self, owner, method):
-        """Concatenate what a method makes of each partition: tuples of arrays."""
-        found = _some(self._compute(self._results(owner, method)))
-        return tuple(np.concatenate(values) for values in zip(*found, strict=True))
+        """What a method makes of each partition that has rows, in order."""
+        return _some(self._compute(self._results(owner, method)))
 
     def mean(self, owner, method):
         """Average what a method makes of the rows: values, and weights or None."""
@@ -110,7 +93,7 @@ class Partitions:
     def _results(self, owner, method, then=None):
         import dask
 
-        owner = dask.delayed(owner, traverse=False, pure=False)
+        owner = _sent(owner)
         work = dask.delayed(_work, pure=False)
         parts = zip(self._rows, self._y, self._weights, strict=True)
         return [
@@ -121,8 +104,13 @@ class Partitions:
     def _compute(self, values):
         import dask
 
+        quiet = {}
+        if "distributed" in sys.modules:  # whose settings are incomplete before
+            # What tasks get is sent once, however large: there is nothing to warn of.
+            quiet["distributed.admin.large-graph-warning-threshold"] = sys.maxsize
         # Partitions may be worked on by threads of this process.
-        with threadpool_limits(max(1, cpu_count() // len(self._rows))):
+        threads = max(1, cpu_count() // len(self._rows))
+        with threadpool_limits(threads), dask.config.set(quiet):
             return dask.compute(values)[0]
 
 
@@ -153,13 +141,39 @@ def by_partition(method):
 # -- what runs in tasks ----------------------------------------------------------------
 
 
+class _Sent:
+    """An object as tasks get it: decompositions of its moments travel with it.
+
+    Else every worker would do them again, and might find other vectors in the space of
+    equal eigenvalues than the one before it.
+    """
+
+    def __init__(self, it):
+        self.it = it
+
+    def __getstate__(self):
+        parts = {k: v for k, v in vars(self.it).items() if hasattr(v, "_cache")}
+        return self.it, {name: part._cache.copy() for name, part in parts.items()}
+
+    def __setstate__(self, state):
+        self.it, caches = state
+        for name, cache in caches.items():
+            getattr(self.it, name)._cache = cache
+
+
+def _sent(it):
+    import dask
+
+    return dask.delayed(_Sent(it), traverse=False, pure=False)
+
+
 def _work(owner, method, number, X, y, weights, then=None):
     """What a method makes of one partition, or None of one without rows."""
     weighed = weights is None or np.any(np.asarray(weights))
     if not len(X) or not weighed:
         return None
-    with in_partition(number), auto_is_cpu():
-        found = getattr(owner, method)(X, y, weights)
+    with naming(f"partition {number}"), auto_is_cpu():
+        found = getattr(owner.it, method)(X, y, weights)
     return found if then is None else then(found)
 
 
@@ -184,8 +198,9 @@ def _answer(X, owner, method, empty, number=0, block_id=None):
     """What a method answers to one partition; ``empty`` is the answer to no rows."""
     if not len(X):
         return empty
-    with in_partition(number if block_id is None else block_id[0]), auto_is_cpu():
-        return np.asarray(getattr(owner, method)(X))
+    number = number if block_id is None else block_id[0]
+    with naming(f"partition {number}"), auto_is_cpu():
+        return np.asarray(getattr(owner.it, method)(X))
 
 
 # -- lazy answers ----------------------------------------------------------------------
@@ -198,12 +213,12 @@ def _mapped(estimator, method, X):
     X = _checked(X)
     if method == "transform":
         _check_output(estimator)
-    estimator = _snapshot(estimator)
     # Raises here and now what every partition would raise, and decides once, in this
     # process, what the answers depend on.
     example = np.asarray(getattr(estimator, method)(_probe(X)))
+    estimator = _snapshot(estimator)
     empty, width = example[:0], example.shape[1:]
-    owner = dask.delayed(estimator, traverse=False, pure=False)
+    owner = _sent(estimator)
     if _is_array(X):
         return X.map_blocks(
             _answer,

@@ -48,7 +48,15 @@ def sum_of_squares(X, weights, dtype):
     float
     """
     xp = namespace(X)
-    rows = xp.astype(X, getattr(xp, dtype), copy=False)
+    if dtype == "float64" and X.dtype == xp.float32:
+        # Without a copy, unless squares overflow in float32 alone.
+        total = _total_square(X, weights, xp)
+        if np.isfinite(total):
+            return total
+    return _total_square(xp.astype(X, getattr(xp, dtype), copy=False), weights, xp)
+
+
+def _total_square(rows, weights, xp):
     squares = to_numpy(xp.vecdot(rows, rows)).astype(float)
     return float(np.sum(squares) if weights is None else np.dot(weights, squares))
 

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn_collapse import ClassMoments
 from sklearn_collapse.metrics import fpr_at_tpr
 from sklearn_collapse.ood import MahalanobisDetector
-from sklearn_collapse.ood._base import weighted_quantiles
+from sklearn_collapse.ood._threshold import weighted_quantiles
 
 few = settings(max_examples=25)
 seeds = st.integers(0, 2**32 - 1)
