@@ -377,7 +377,7 @@ def test_moments_when_memory_runs_out(
     from sklearn_collapse._linalg import _moments
 
     steps = ["unit_rows", "_centre", "_pooling_weights"]
-    steps += ["_run_scatters", "_outer"] if class_scatter else ["add_gram", "_add_few"]
+    steps += ["_run_scatters", "outer"] if class_scatter else ["add_gram", "_add_few"]
     for name in steps:
         whole, failed = getattr(_moments, name), []
 
