@@ -4,7 +4,6 @@ torch is named here without being imported: whoever has a process group has impo
 it. The lines that only NCCL can run are marked so; they have not been run yet.
 """
 
-import math
 import pickle
 import sys
 from functools import reduce
@@ -100,9 +99,10 @@ def all_reduce(moments, group):
             return moments
         own, like = _together(ranks, lambda: _own(moments._moments, common, ranks))
         total = _reduced(own, like, common, everyone, ranks)
-        size = namespace(like).sum(total.traces) + namespace(like).sum(total.means)
+        xp = namespace(like)
+        finite = bool(xp.isfinite(xp.sum(total.traces) + xp.sum(total.means)))
         # Whoever gets past this knows that every rank has the sums.
-        overflows = ranks.sum(np.asarray([0.0 if math.isfinite(float(size)) else 1.0]))[0]
+        overflows = ranks.sum(np.full(1, 0.0 if finite else 1.0))[0] > 0
     except RuntimeError as error:
         raise RuntimeError(
             f"all_reduce failed on rank {ranks.rank}: another rank has died, is late "

@@ -99,7 +99,9 @@ def mismatches():
         "classes": labelled._replace(of_rank={1: {"classes": [0, 1]}}),
         "pickle": labelled,
         "unpickle": labelled,
-        "device": scenarios()["tensors"]._replace(parts=[*np.split(np.arange(240), [99])]),
+        "device": scenarios()["tensors"]._replace(
+            parts=[*np.split(np.arange(240), [99])]
+        ),
         # Ranks 0 and 1 on one side, rank 2 on the other; each alone is fine.
         "overflow": good._replace(
             X=np.where(np.arange(240)[:, None] < 100, 5e152, -5e152) * np.ones(5)
