@@ -30,6 +30,10 @@ from sklearn_collapse.utils._validation import (
 )
 
 _MEMMAP_ROWS = 2**18
+TOO_LARGE = (
+    "The features are so large that their squares overflow when they are summed up. "
+    "Rescale the features."
+)
 
 
 class GatheredMoments(DerivedMoments):
@@ -208,10 +212,7 @@ class GatheredMoments(DerivedMoments):
             self._moments, moments, mine, theirs, xp, lambda v: as_like(v, like)
         )
         if not bool(xp.isfinite(xp.sum(merged.traces) + xp.sum(merged.means))):
-            raise ValueError(
-                "The features are so large that their squares overflow when they are "
-                "summed up. Rescale the features."
-            )
+            raise ValueError(TOO_LARGE)
         self._labels, self._moments = union, merged
 
     def _flush(self):

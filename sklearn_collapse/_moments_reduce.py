@@ -14,7 +14,7 @@ import numpy as np
 
 from sklearn_collapse._linalg._reduction import Share, no_rows, reduce_moments
 from sklearn_collapse._moments_checks import check_allowed, check_mergeable
-from sklearn_collapse._moments_gathering import spacing
+from sklearn_collapse._moments_gathering import TOO_LARGE, spacing
 from sklearn_collapse.utils._arrays import as_like, namespace, place_of
 from sklearn_collapse.utils._gpu import on_cuda
 from sklearn_collapse.utils._labels import positions, unite
@@ -90,15 +90,19 @@ def all_reduce(moments, group):
     ranks = Group(group)
     if ranks.size == 1:
         return moments
-    told, problem = _summary(moments)
     try:
-        everyone = ranks.tell(told)
-        common = _agree(everyone, ranks.rank, problem)
+        told = _together(ranks, lambda: _summary(moments))
+        answers = ranks.tell(told)
+        everyone = _together(ranks, lambda: [pickle.loads(one) for one in answers])
+        common = _agree(everyone)
         if common._labels is None:  # no rank has any rows
             return moments
-        total = _reduced(moments, common, everyone, ranks)
+        own, like = _together(ranks, lambda: _own(moments._moments, common, ranks))
+        total = _reduced(own, like, common, everyone, ranks)
+        xp = namespace(like)
+        finite = bool(xp.isfinite(xp.sum(total.traces) + xp.sum(total.means)))
         # Whoever gets past this knows that every rank has the sums.
-        ranks.sum(np.zeros(1))
+        overflows = ranks.sum(np.full(1, 0.0 if finite else 1.0))[0] > 0
     except RuntimeError as error:
         raise RuntimeError(
             f"all_reduce failed on rank {ranks.rank}: another rank has died, is late "
@@ -106,6 +110,8 @@ def all_reduce(moments, group):
             f"as they were; the group may be unusable. The first line of the error "
             f"was: {str(error).partition(chr(10))[0]}"
         ) from error
+    if overflows:
+        raise ValueError(TOO_LARGE)
     moments.__dict__.update(
         _moments=total,
         _labels=common._labels,
@@ -120,22 +126,30 @@ def all_reduce(moments, group):
     return moments
 
 
-def _summary(moments):
-    """What a rank tells the others, and what keeps it from taking part, if anything.
+def _together(ranks, function):
+    """What a function returns on this rank, once it has returned on all of them.
 
-    Such a rank tells that: the others would wait for it otherwise.
+    If it raises on one, all raise: the others would wait for that one otherwise.
     """
+    found, problem, told = None, None, None
     try:
-        moments._flush()
-        told = SimpleNamespace(
-            **{name: getattr(moments, name) for name in _TOLD},
-            place=_kind_of_place(moments.place),
-            problem=None,
-        )
-        pickle.dumps(told)
+        found = function()
     except Exception as error:
-        return SimpleNamespace(problem=f"{type(error).__name__}: {error}"), error
-    return told, None
+        problem, told = error, f"{type(error).__name__}: {error}"
+    for other, text in enumerate(ranks.tell(told)):
+        if text is not None:
+            raise ValueError(
+                f"Rank {other} cannot take part in all_reduce: {text}"
+            ) from (problem if other == ranks.rank else None)
+    return found
+
+
+def _summary(moments):
+    """What a rank tells the others: bytes, since these may not be able to read it."""
+    moments._flush()
+    told = {name: getattr(moments, name) for name in _TOLD}
+    place = _kind_of_place(moments.place)
+    return pickle.dumps(SimpleNamespace(**told, place=place))
 
 
 def _kind_of_place(place):
@@ -143,13 +157,8 @@ def _kind_of_place(place):
     return None if place is None else (place[0], place[1].partition(":")[0])
 
 
-def _agree(everyone, rank, problem):
+def _agree(everyone):
     """What the moments of all ranks have in common; raises alike on every rank."""
-    for other, told in enumerate(everyone):
-        if told.problem is not None:
-            raise ValueError(
-                f"Rank {other} cannot take part in all_reduce: {told.problem}"
-            ) from (problem if other == rank else None)
     common = SimpleNamespace(**vars(everyone[0]))
     for other, told in enumerate(everyone):
         try:
@@ -178,28 +187,26 @@ def _agree(everyone, rank, problem):
     return common
 
 
-def _reduced(moments, common, everyone, ranks):
-    own = moments._moments
-    like = _like(own, common, ranks)
-    xp = namespace(like)
+def _own(moments, common, ranks):
+    """Moments of this rank, of no rows if it has none, and an array that lives there.
 
-    def to_device(values):
-        return as_like(values, like)
-
-    if own is None:
-        own = no_rows(common.n_features, common.class_scatter, xp, to_device)
-    share = _share(common._labels, everyone, ranks.rank)
-    return reduce_moments(own, share, ranks.sum, xp, to_device)
-
-
-def _like(own, common, ranks):
-    """Array where this rank's moments are or, if it has none, like all others'."""
-    if own is not None:
-        return own.means
+    Without rows they live where those of all others do.
+    """
+    if moments is not None:
+        return moments, moments.means
     library, device = common.place
     if library != "torch":
-        return np.empty(0)
-    return ranks.empty("cpu") if device == "cpu" else ranks.own_gpu()
+        like = np.empty(0)
+    else:
+        like = ranks.empty("cpu") if device == "cpu" else ranks.own_gpu()
+    size, flag = common.n_features, common.class_scatter
+    return no_rows(size, flag, namespace(like), lambda v: as_like(v, like)), like
+
+
+def _reduced(own, like, common, everyone, ranks):
+    share = _share(common._labels, everyone, ranks.rank)
+    xp = namespace(like)
+    return reduce_moments(own, share, ranks.sum, xp, lambda v: as_like(v, like))
 
 
 def _share(labels, everyone, rank):

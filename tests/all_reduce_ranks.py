@@ -98,6 +98,14 @@ def mismatches():
         "library": good._replace(libraries={1: "torch"}),
         "classes": labelled._replace(of_rank={1: {"classes": [0, 1]}}),
         "pickle": labelled,
+        "unpickle": labelled,
+        "device": scenarios()["tensors"]._replace(
+            parts=[*np.split(np.arange(240), [99])]
+        ),
+        # Ranks 0 and 1 on one side, rank 2 on the other; each alone is fine.
+        "overflow": good._replace(
+            X=np.where(np.arange(240)[:, None] < 100, 5e152, -5e152) * np.ones(5)
+        ),
     }
 
 
@@ -106,6 +114,33 @@ class Local:
 
 
 Local.__qualname__ = "nowhere.Local"
+
+
+class Elsewhere:
+    """A label that can be sent, and read on rank 1 only."""
+
+    rank = None
+
+    def __reduce__(self):
+        return read_elsewhere, ()
+
+
+def read_elsewhere():
+    """Read what `Elsewhere` sends."""
+    if Elsewhere.rank != 1:
+        raise ModuleNotFoundError("No module named 'elsewhere'")
+    return Elsewhere()
+
+
+def fail_once(owner, name):
+    """Let a method raise when it is called next."""
+    whole = getattr(owner, name)
+
+    def failing(*args):
+        setattr(owner, name, whole)
+        raise AssertionError("Torch not compiled with CUDA enabled")
+
+    setattr(owner, name, failing)
 
 
 def gather(scenario, rank, name=""):
@@ -123,6 +158,13 @@ def gather(scenario, rank, name=""):
     y = np.arange(len(X)) % 2 if odd and name == "labelled" else y
     if odd and name == "pickle":
         y = np.array([Local()] * len(X), dtype=object)
+    if odd and name == "unpickle":
+        y = np.array([Elsewhere()] * len(X), dtype=object)
+    if odd and name == "device":  # a rank without rows looks for one
+        from sklearn_collapse._moments_reduce import Group
+
+        fail_once(Group, "empty")
+        return moments
     for start in range(0, len(index), scenario.batch):
         rows = index[start : start + scenario.batch]
         block = place(X[rows], scenario.libraries.get(rank, library))
@@ -147,7 +189,7 @@ def seen(moments):
         return None
     state = moments.to_dict()
     if isinstance(
-        state["classes"][0], Local
+        state["classes"][0], (Local, Elsewhere)
     ):  # these cannot be sent to the test either
         state["classes"] = np.array([id(label) for label in state["classes"]])
     return {
@@ -180,6 +222,7 @@ def run(rank, folder):
     import torch
     import torch.distributed as dist
 
+    Elsewhere.rank = rank
     torch.set_num_threads(1)
     dist.init_process_group(
         "gloo",

@@ -144,16 +144,19 @@ def test_one_rank_alone(ranks):
         ("library", "libraries or devices cannot be merged: ('numpy', 'cpu') and"),
         ("classes", "On rank 1: y contains labels that are not among `classes`: [2]"),
         ("pickle", "Rank 1 cannot take part in all_reduce: "),
+        ("unpickle", "Rank 0 cannot take part in all_reduce: ModuleNotFoundError"),
+        ("device", "Rank 1 cannot take part in all_reduce: AssertionError: Torch not"),
+        ("overflow", "so large that their squares overflow when they are summed up"),
     ],
 )
 def test_a_mismatch_raises_on_every_rank(ranks, name, message):
     found = results(ranks, name)
-    assert len(found) == 3
+    assert len(found) == len(mismatches()[name].parts) >= 2
     assert len({result["error"] for result in found}) == 1
     kind, text = found[0]["error"]
     assert kind == "ValueError"
     assert message in text
-    if name not in ("classes", "pickle"):
+    if name in ("normalize", "class_scatter", "n_features", "labelled", "names"):
         assert text.startswith("The moments of rank 1 do not go with those of")
     for result in found:
         assert result["seconds"] < PATIENCE / 2

@@ -210,12 +210,15 @@ def merge(a, b, rows_a, rows_b, xp, to_device):
     means_a, means_b = (
         aligned(m.means, r, xp, to_device) for m, r in ((a, rows_a), (b, rows_b))
     )
-    delta = means_b - means_a
-    drawn = to_device(np.sqrt(pull))[:, None] * delta
+    # In place, since these may be the largest arrays: C x d.
+    drawn = means_b - means_a
+    means = to_device(share)[:, None] * drawn
+    means += means_a
+    drawn *= to_device(np.sqrt(pull))[:, None]
     both = np.flatnonzero(pull)
     scatter = a.scatter + b.scatter
     if len(both):
-        scatter = add_low_rank(scatter, xp.take(drawn, to_device(both), axis=0), xp)
+        scatter = add_low_rank(scatter, aligned(drawn, both, xp, to_device), xp)
     traces = xp.vecdot(drawn, drawn)
     for m, r in ((a, rows_a), (b, rows_b)):
         traces = traces + aligned(m.traces, r, xp, to_device)
@@ -224,7 +227,6 @@ def merge(a, b, rows_a, rows_b, xp, to_device):
         per_class = outer(drawn)
         for m, r in ((a, rows_a), (b, rows_b)):
             per_class = per_class + aligned(m.class_scatter, r, xp, to_device)
-    means = means_a + to_device(share)[:, None] * delta
     return Moments(n_a + n_b, means, scatter, traces, per_class)
 
 
@@ -305,10 +307,13 @@ def outer(rows):
 
 
 def aligned(values, index, xp, to_device):
-    """Take rows of an array; index -1 gives a row of zeros."""
-    index = np.where(index < 0, values.shape[0], index)
-    padded = xp.concat([values, xp.zeros_like(values[:1, ...])])
-    return xp.take(padded, to_device(index), axis=0)
+    """Take rows of an array, itself if those are all; index -1 gives a row of zeros."""
+    if np.array_equal(index, np.arange(values.shape[0])):
+        return values
+    if np.any(index < 0):
+        index = np.where(index < 0, values.shape[0], index)
+        values = xp.concat([values, xp.zeros_like(values[:1, ...])])
+    return xp.take(values, to_device(index), axis=0)
 
 
 def _home(rows, values):

@@ -344,7 +344,8 @@ class _Lane:
     def __init__(self, shape, dtype, device, stream):
         import torch
 
-        dtype = torch.from_numpy(np.empty(0, dtype)).dtype
+        # Rows of a file may have the other byte order; copies to the host's turn it.
+        dtype = torch.from_numpy(np.empty(0, dtype.newbyteorder("="))).dtype
         # The device is named, since the program may have set another default.
         pinned = stream is not None
         self._host = torch.empty(shape, dtype=dtype, device="cpu", pin_memory=pinned)

@@ -827,3 +827,11 @@ def test_devices_with_float64():
         check_float64(x)
     fake = types.SimpleNamespace(device=types.SimpleNamespace(type="mps"))
     check_float64(fake)  # not a tensor
+
+
+@pytest.mark.parametrize("order", [None, np.asarray([3, 0, 2, 1])])
+def test_other_byte_order(order):
+    X = np.arange(8).reshape(4, 2)
+    feed = _gpu.Feed(X.astype(">i4"), order, 2, torch.empty(0))
+    found = [feed.block(slice(i, i + 2)).clone() for i in (0, 2)]
+    assert_array_equal(torch.cat(found).numpy(), X if order is None else X[order])

@@ -22,7 +22,7 @@ from waits import count_waits  # noqa: E402  needs torch
 pytestmark = pytest.mark.filterwarnings(
     "ignore::sklearn_collapse.metrics.CollapseWarning"
 )
-FEW, MANY = 10 * 256, 20 * 256
+FEW, MANY = 3 * 256, 7 * 256
 METHODS = ("score_samples", "transform", "predict", "predict_proba", "score")
 # The search for a quantile looks at the entries of a bin on the host.
 LOOKS_INTO_BINS = ("react", "vra", "optimal")
