@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 
 PACKAGE = "sklearn_collapse"
-MAX_BYTES = 5_000_000
+MAX_BYTES = 6_000_000  # bundled data are 4.4 MB of it
 REQUIRED = (
     f"{PACKAGE}/py.typed",
     f"{PACKAGE}/datasets/data/README.md",
