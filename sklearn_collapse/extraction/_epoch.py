@@ -11,7 +11,7 @@ from torch import distributed as ranks
 from sklearn_collapse.extraction import _measure
 from sklearn_collapse.extraction._extract import _find_head
 from sklearn_collapse.extraction._inference import tensors_of, unwrapped
-from sklearn_collapse.extraction._stream import feature_blocks, stream_moments
+from sklearn_collapse.extraction._stream import feature_blocks, moments_of
 
 _NOT_FINITE, _FAILED = 1, 2
 
@@ -30,20 +30,22 @@ def measure_epoch(model, loader, layers, heads, metrics, *, distributed, **optio
     distributed : bool
         Whether all processes call this together, each with its share of the rows.
     **options
-        Of `stream_moments`.
+        Of `feature_blocks`.
 
     Returns
     -------
     rows : dict of str to dict of str to float
     finite : bool
     """
+
+    def blocks():
+        return _labelled(feature_blocks(model, loader, layers, **options))
+
     found = dict.fromkeys(layers)
     for layer, name in heads.items():
         found[layer] = _find_head(unwrapped(model), name)[1]
-    with _same_random_numbers():
-        moments = _gathered(
-            lambda: stream_moments(model, loader, layers, **options), model, distributed
-        )
+    with _same_random_numbers(model, loader):
+        moments = _gathered(lambda: moments_of(blocks(), layers), model, distributed)
         if moments is None:
             nothing = {k: _measure.nothing(metrics, head) for k, head in found.items()}
             return nothing, False
@@ -53,11 +55,7 @@ def measure_epoch(model, loader, layers, heads, metrics, *, distributed, **optio
             scorers[layer], rows[layer] = measured
         if _measure.wants_rows(metrics):
             shares = _gathered(
-                lambda: _measure.row_shares(
-                    feature_blocks(model, loader, layers, **options), scorers
-                ),
-                model,
-                distributed,
+                lambda: _measure.row_shares(blocks(), scorers), model, distributed
             )
             for layer, head in found.items():
                 known = _measure.means_of_shares(shares, layer, scorers[layer].head_)
@@ -66,6 +64,18 @@ def measure_epoch(model, loader, layers, heads, metrics, *, distributed, **optio
                     for name in _measure.of_layer(metrics, head)
                 }
     return rows, all(map(_measure.is_finite, found.values()))
+
+
+def _labelled(blocks):
+    """Pass blocks on; raises if one has no labels."""
+    for number, rows, labels in blocks:
+        if labels is None:
+            raise ValueError(
+                f"Batch {number} has no labels, which collapse is measured by: the "
+                f"loader must give pairs (inputs, labels), or mappings with 'labels', "
+                f"'label' or 'y'."
+            )
+        yield number, rows, labels
 
 
 def _gathered(gather, model, distributed):
@@ -110,15 +120,31 @@ def _worst(level, model):
 
 
 @contextmanager
-def _same_random_numbers():
-    """Put the generators on the CPU back, which loaders draw from.
+def _same_random_numbers(model, loader):
+    """Put the generators back that a loader and a model draw from.
 
     Training goes on as it would without the pass.
     """
     states = random.getstate(), np.random.get_state()  # noqa: NPY002
+    own = [(one, one.get_state()) for one in _generators_of(loader)]
+    place = next(tensors_of(unwrapped(model)), torch.empty(0)).device
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
             yield
     finally:
+        for one, state in own:
+            one.set_state(state)
         random.setstate(states[0])
         np.random.set_state(states[1])  # noqa: NPY002
+
+
+def _generators_of(loader):
+    """Generators that a loader or its samplers hold, each once."""
+    found = {}
+    while loader is not None:
+        for holder in (loader, getattr(loader, "sampler", None)):
+            one = getattr(holder, "generator", None)
+            if isinstance(one, torch.Generator):
+                found[id(one)] = one
+        loader = getattr(loader, "batch_sampler", None)
+    return found.values()

@@ -50,10 +50,23 @@ class CollapseCallback(Callback):
         logged = trainer.callback_metrics
         table = self.tracker(
             pl_module,
-            own if self.loader is None else self.loader,
+            _single(own) if self.loader is None else self.loader,
             trainer.current_epoch,
             extra={name: logged[name] for name in self.extra if name in logged},
             distributed=is_distributed(),
         )
         if table is not None and self.log_metrics:
             pl_module.log_dict(logged_names(table), rank_zero_only=False)
+
+
+def _single(loader):
+    """The loader of a trainer, which may have a collection of them."""
+    if isinstance(loader, (list, tuple, dict)):
+        several = list(loader.values() if isinstance(loader, dict) else loader)
+        if len(several) != 1:
+            raise ValueError(
+                f"The trainer has {len(several)} loaders: say by loader= which one the "
+                f"tracker is to measure."
+            )
+        return several[0]
+    return loader

@@ -128,7 +128,6 @@ def stream_moments(
     names = [layers] if isinstance(layers, str) else list(layers)
     if not names:
         raise ValueError("layers is empty: name at least one layer.")
-    moments = {name: ClassMoments(**options) for name in names}
     blocks = feature_blocks(
         model,
         loader,
@@ -138,6 +137,12 @@ def stream_moments(
         device=device,
         progress=progress,
     )
+    return moments_of(blocks, names, **options)
+
+
+def moments_of(blocks, layers, **options):
+    """Class moments by layer from what `feature_blocks` yields."""
+    moments = {name: ClassMoments(**options) for name in layers}
     for number, rows, labels in blocks:
         for name, block in rows.items():
             with in_batch(number, name):

@@ -13,7 +13,8 @@ class CollapseTracker(History):
     Called once per epoch with the model and a loader, it gathers the class moments of
     all layers in one pass, in evaluation mode and without gradients, and keeps the
     metrics of each layer. Training goes on as it would without it: the modes of the
-    modules and the state of torch's random generator on the CPU are put back.
+    modules and the states of random generators are put back: those of Python, NumPy and
+    torch, of the model's CUDA device, and of the loader and its samplers.
 
     Parameters
     ----------
@@ -21,13 +22,14 @@ class CollapseTracker(History):
         Names as in ``model.named_modules()``: the output of that module, or with
         ":input" appended its first input.
     head : str or dict of str to str, default=None
-        Name of the last linear layer, for NC3 and NC4 of the layer that is its input:
-        ``head="fc"`` goes with the layer "fc:input". A dictionary names the linear
-        layer of each layer that has one.
+        Name of the last linear layer, for NC3, and with ``metrics="all"`` for NC4, of
+        the layer that is its input: ``head="fc"`` goes with the layer "fc:input". A
+        dictionary names the linear layer of each layer that has one.
     metrics : {None, "all"} or list of str, default=None
         Names in `METRICS`. None: all that class moments and the head give in one pass.
         "all": "nc4_agreement" and "ncm_accuracy" as well. These need the class means
-        first and then the rows, which is a second pass over the loader.
+        first and then the rows, which is a second pass over the loader. Metrics that
+        need a head are those of layers that have one.
     pooling : str or callable, default="auto"
         How maps and tokens become one row per sample; see `stream_moments`.
     every_n_epochs : int, default=1
@@ -63,6 +65,10 @@ class CollapseTracker(History):
     Features or weights that are not finite do not end the training: what they were
     needed for is recorded as nan, with a `CollapseWarning`. Other errors, such as a
     loader with a single class or a layer that does not exist, are raised.
+
+    Workers that a DataLoader keeps (``persistent_workers``) have generators that nobody
+    else can put back: where they augment images, pass another loader than that of the
+    training.
 
     The numbers are those of the loader: neural collapse is a statement about training
     images without augmentation. Layers in evaluation mode differ from what was trained
@@ -118,7 +124,7 @@ class CollapseTracker(History):
         autocast=None,
         progress=False,
     ):
-        self.layers = [layers] if isinstance(layers, str) else list(layers)
+        self.layers = _names(layers)
         if not self.layers or len(set(self.layers)) < len(self.layers):
             raise ValueError(
                 f"layers must name at least one layer, each once, got {self.layers}."
@@ -140,6 +146,8 @@ class CollapseTracker(History):
         if head is None:
             return {}
         named = head if isinstance(head, Mapping) else {f"{head}:input": head}
+        for name in named.values():
+            _check_name(name, "head")
         unknown = [layer for layer in named if layer not in self.layers]
         if unknown:
             raise ValueError(
@@ -178,6 +186,7 @@ class CollapseTracker(History):
         if epoch % self.every_n_epochs:
             self._next = epoch + 1
             return None
+        self._check_anything_to_measure(self.head)
         if _measure.wants_rows(self.metrics) and hasattr(loader, "__next__"):
             raise ValueError(
                 "nc4_agreement and ncm_accuracy take two passes over the rows, but "
@@ -226,6 +235,7 @@ class CollapseTracker(History):
                 f"moments must be of the layers {self.layers}, got {list(moments)}."
             )
         heads = self._given_heads(head)
+        self._check_anything_to_measure(heads)
         rows = {
             layer: _measure.measure(moments[layer], heads.get(layer), self.metrics)[1]
             for layer in self.layers
@@ -250,3 +260,26 @@ class CollapseTracker(History):
                 f"dictionary of layers and heads."
             )
         return {owners[0]: head}
+
+    def _check_anything_to_measure(self, heads):
+        if not heads and not _measure.of_layer(self.metrics, None):
+            raise ValueError(
+                f"All of metrics={self.metrics} need a head, and no layer has one: "
+                f"pass head=, or other metrics."
+            )
+
+
+def _names(layers):
+    """Names of layers as a list."""
+    names = list(layers) if isinstance(layers, (list, tuple)) else [layers]
+    for name in names:
+        _check_name(name, "layers")
+    return names
+
+
+def _check_name(name, what):
+    if not isinstance(name, str):
+        raise TypeError(
+            f"{what} takes names as model.named_modules() lists them, got "
+            f"{type(name).__name__}."
+        )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from sklearn_collapse.metrics import METRICS
 from sklearn_collapse.plotting._style import (
     BLUE,
     GREEN,
@@ -34,14 +35,19 @@ _CHOICE = (
     "ncm_accuracy",
 )
 _MOST_COLUMNS, _MOST_MARKERS = 4, 12
+# Legends of more lines would cover them.
+_MOST_INSIDE, _BESIDE = 3, {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
+_ARROWS = {"higher": "\N{UPWARDS ARROW}", "lower": "\N{DOWNWARDS ARROW}"}
+_NO_LAYER = "0.25"
 
 
 class CollapseTrajectoryDisplay:
     """Metrics of neural collapse over the epochs of a training, a panel for each.
 
     Use `from_history` to make one, or `CollapseTracker.plot`. Layers are lines of a
-    panel, told apart by colour, line style and marker. An axis is logarithmic where
-    values above zero span more than a factor of 20.
+    panel, told apart by colour, line style and marker; a number that belongs to no
+    layer is grey. An arrow behind a metric points to where it goes with collapse. An
+    axis is logarithmic where values above zero span more than a factor of 20.
 
     Parameters
     ----------
@@ -171,17 +177,20 @@ class CollapseTrajectoryDisplay:
         for panel, names in zip(self.axes_, panels, strict=True):
             keys = [key for name in names for key in self.values if key[0] == name]
             self._draw(panel, keys, layers, kwargs)
-            panel.set_title(shown(" | ".join(names), 44), fontsize=10, parse_math=False)
+            title = " | ".join(map(_with_arrow, names))
+            panel.set_title(shown(title, 44), fontsize=10, parse_math=False)
             labels = tuple(line.get_label() for line in panel.lines)
             # Panels with the same lines need one legend.
             if len(labels) > 1 and labels not in told:
                 told.add(labels)
-                literal(panel.legend(loc="best", frameon=False, fontsize=8).get_texts())
+                place = {"loc": "best"} if len(labels) <= _MOST_INSIDE else _BESIDE
+                literal(panel.legend(frameon=False, fontsize=8, **place).get_texts())
         if self.estimator_name is not None:
             title = shown(self.estimator_name)
             if len(panels) == 1:
                 self.ax_.set_title(title, parse_math=False)
-                self.ax_.set_ylabel(shown(" | ".join(panels[0])), parse_math=False)
+                names = map(_with_arrow, panels[0])
+                self.ax_.set_ylabel(shown(" | ".join(names)), parse_math=False)
             else:
                 self.figure_.suptitle(title, parse_math=False)
         return self
@@ -216,8 +225,9 @@ class CollapseTrajectoryDisplay:
             look = layers.index(layer) if single and layer is not None else number
             parts = [] if single and layer is not None else [name]
             parts += [] if layer in (None, "") else [layer]
+            alone = single and layer is None
             options = {
-                "color": _COLOURS[look % len(_COLOURS)],
+                "color": _NO_LAYER if alone else _COLOURS[look % len(_COLOURS)],
                 "linestyle": LINES[look % len(LINES)],
                 "marker": _MARKERS[look % len(_MARKERS)],
                 "markersize": 4.5,
@@ -235,6 +245,12 @@ class CollapseTrajectoryDisplay:
         ax.set_xlabel("epoch")
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.spines[["top", "right"]].set_visible(False)
+
+
+def _with_arrow(name):
+    """Name of a metric and where it goes with collapse."""
+    direction = METRICS[name].direction if name in METRICS else None
+    return f"{name} {_ARROWS[direction]}" if direction else name
 
 
 def _rows(measured):

@@ -49,7 +49,7 @@ class Net(lightning.LightningModule):
         self.log("loss", loss, on_step=False, on_epoch=True)
         return loss
 
-    def validation_step(self, batch, index):
+    def validation_step(self, batch, index, dataloader_idx=0):
         self.log("val_loss", self._loss(batch))
 
     def configure_optimizers(self):
@@ -68,7 +68,15 @@ def make_tracker(**options):
     return CollapseTracker(["body", "fc:input"], head="fc", **options)
 
 
-def fit(folder, *callbacks, n_epochs=2, resume=None, shuffle=False, logger=False):
+def fit(
+    folder,
+    *callbacks,
+    n_epochs=2,
+    resume=None,
+    shuffle=False,
+    logger=False,
+    wrap=lambda loader: loader,
+):
     torch.manual_seed(0)
     model = Net()
     saving = ModelCheckpoint(dirpath=folder, save_top_k=-1, filename="{epoch}")
@@ -81,7 +89,8 @@ def fit(folder, *callbacks, n_epochs=2, resume=None, shuffle=False, logger=False
         log_every_n_steps=1,
         callbacks=[*callbacks, saving],
     )
-    trainer.fit(model, make_loader(shuffle), make_loader(), ckpt_path=resume)
+    loaders = make_loader(shuffle), wrap(make_loader())
+    trainer.fit(model, *loaders, ckpt_path=resume)
     return model, trainer
 
 
@@ -142,6 +151,22 @@ def test_training_is_the_same_and_loader_of_its_own(tmp_path):
     assert tracker.epochs_ == [0, 2]
     assert len(seen) == 2
     assert not any(name.startswith("collapse") for name in trainer.callback_metrics)
+
+
+@pytest.mark.parametrize("wrap", [lambda one: [one], lambda one: {"a": one}])
+def test_loaders_in_a_collection(tmp_path, wrap):
+    trackers = [make_tracker(), make_tracker()]
+    callbacks = [lightning_callback(tracker, when="validation") for tracker in trackers]
+    fit(tmp_path / "a", callbacks[0], n_epochs=1)
+    fit(tmp_path / "b", callbacks[1], n_epochs=1, wrap=wrap)
+    assert trackers[0].epochs_ == [0]
+    assert trackers[1].to_records() == trackers[0].to_records()
+
+
+def test_several_loaders(tmp_path):
+    callback = lightning_callback(make_tracker(), when="validation")
+    with pytest.raises(ValueError, match="has 2 loaders: say by loader="):
+        fit(tmp_path, callback, n_epochs=1, wrap=lambda one: [one, one])
 
 
 def test_when():

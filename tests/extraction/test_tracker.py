@@ -114,6 +114,26 @@ def test_wrong_arguments(arguments, message):
 
 
 @pytest.mark.parametrize(
+    "arguments", [{"layers": ["a", 3]}, {"layers": 3}, {"layers": "3:input", "head": 3}]
+)
+def test_names_that_are_no_texts(arguments):
+    with pytest.raises(TypeError, match=r"takes names as model.* got int"):
+        CollapseTracker(**arguments)
+
+
+def test_nothing_but_metrics_of_a_head_without_one():
+    tracker = CollapseTracker("features", metrics=["nc3_self_duality"])
+    moments, head = make_moments()
+    with pytest.raises(ValueError, match="need a head, and no layer has one"):
+        tracker.update_moments(0, {"features": moments})
+    with pytest.raises(ValueError, match="need a head, and no layer has one"):
+        tracker(None, [], 0)
+    assert not tracker.epochs_
+    table = tracker.update_moments(0, {"features": moments}, head=head)
+    assert list(table["features"]) == ["nc3_self_duality"]
+
+
+@pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
         ({"epoch": -1}, ValueError, "non-negative integer, got -1"),
@@ -435,6 +455,31 @@ def test_training_is_the_same_with_a_tracker():
     assert tracker.epochs_ == [0, 1, 2]
 
 
+@pytest.mark.parametrize("metrics", [None, "all"])
+def test_loader_of_the_training_with_a_generator(metrics):
+    torch = pytest.importorskip("torch")
+    from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
+
+    X, y = make_digits(60)
+    data = TensorDataset(X, y)
+    # The generator is the loader's, that of its sampler, or that of a batch sampler.
+    loaders = [
+        lambda own: DataLoader(data, 20, shuffle=True, generator=own),
+        lambda own: DataLoader(data, 20, sampler=RandomSampler(data, generator=own)),
+        lambda own: DataLoader(
+            data,
+            batch_sampler=BatchSampler(RandomSampler(data, generator=own), 20, False),
+        ),
+    ]
+    for make in loaders:
+        plain, watched = (make(torch.Generator().manual_seed(0)) for _ in range(2))
+        tracker = CollapseTracker("1", metrics=metrics)
+        for _ in range(2):
+            orders = [torch.cat([b[1] for b in one]) for one in (plain, watched)]
+            assert torch.equal(*orders)
+            tracker(make_network(), watched)
+
+
 def test_random_numbers_that_a_loader_draws():
     X, y = make_digits(60)
     drawn = []
@@ -495,7 +540,7 @@ def test_diverged_training_goes_on(where):
 
 FAULTS = {
     "one class": (lambda X, y: make_loader(X, 0 * y), "class"),
-    "no labels": (lambda X, y: [X], "class"),
+    "no labels": (lambda X, y: [(X, y), X], "Batch 1 has no labels"),
     "no batch": (lambda X, y: [], "no batch"),
     "iterator": (lambda X, y: iter([(X, y)]), "two passes over the rows"),
 }

@@ -20,8 +20,8 @@ def make_history(**options):
 def test_lines_and_panels():
     drawn = make_history()
     assert [ax.get_title() for ax in drawn.axes_] == [
-        "nc1_pinv",
-        "vci",
+        "nc1_pinv \N{DOWNWARDS ARROW}",
+        "vci \N{DOWNWARDS ARROW}",
         "loss",
         "test accuracy",
     ]
@@ -84,7 +84,35 @@ def test_a_panel_of_several_names():
     texts = [text.get_text() for text in drawn.axes_[0].get_legend().get_texts()]
     assert texts == ["test accuracy", "vci, a", "vci, b"]
     assert len({line.get_linestyle() for line in drawn.axes_[0].lines}) == 3
-    assert drawn.axes_[0].get_title() == "test accuracy | vci"
+    assert drawn.axes_[0].get_title() == "test accuracy | vci \N{DOWNWARDS ARROW}"
+
+
+def test_arrows_point_to_collapse():
+    measured = {"nc4_agreement": 0.5, "vci": 0.5, "of mine": 0.5}
+    drawn = CollapseTrajectoryDisplay.from_history({0: measured}, metrics=[*measured])
+    ends = [ax.get_title()[-1] for ax in drawn.axes_]
+    assert ends == ["\N{UPWARDS ARROW}", "\N{DOWNWARDS ARROW}", "e"]
+
+
+def test_numbers_of_no_layer_look_like_no_layer():
+    drawn = make_history()
+    colours = {key: line.get_color() for key, line in drawn.lines_.items()}
+    layers = {colours[key] for key in colours if key[1] is not None}
+    assert colours["loss", None] == colours["test accuracy", None]
+    assert colours["loss", None] not in layers
+
+
+@pytest.mark.parametrize("n_layers", [3, 6])
+def test_legends_of_many_lines_are_beside_them(n_layers):
+    history = {
+        k: {f"layer{i}": {"vci": i + k} for i in range(n_layers)} for k in (0, 1)
+    }
+    drawn = CollapseTrajectoryDisplay.from_history(history, metrics=[["vci"], ["vci"]])
+    drawn.figure_.draw_without_rendering()
+    legend = drawn.ax_.get_legend().get_window_extent()
+    inside = drawn.ax_.get_window_extent()
+    assert (legend.x0 < inside.x1) == (n_layers == 3)
+    assert legend.x1 < drawn.figure_.bbox.x1
 
 
 @pytest.mark.parametrize("wrap", [dict, LayerTable])
@@ -108,7 +136,10 @@ def test_axes_and_titles(plt):
         make_history(ax=axes)
     drawn = make_history(metrics=["vci"], ax=axes[0], name="mine")
     assert drawn.ax_ is axes[0]
-    assert (drawn.ax_.get_title(), drawn.ax_.get_ylabel()) == ("mine", "vci")
+    assert (drawn.ax_.get_title(), drawn.ax_.get_ylabel()) == (
+        "mine",
+        "vci \N{DOWNWARDS ARROW}",
+    )
 
 
 @pytest.mark.parametrize("metrics", [[], ["cdnv"], [[]], [["vci", "x"]]])
