@@ -2,12 +2,15 @@
 
 import math
 import re
+import sys
 from pathlib import Path
 
 import sklearn_collapse
 from sklearn_collapse.metrics import METRICS
 from sklearn_collapse.metrics._metric import INVARIANCES
 from sklearn_collapse.presets import PRESETS
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 project = "sklearn_collapse"
 copyright = "2026, sklearn_collapse developers"
@@ -18,14 +21,41 @@ version = release = sklearn_collapse.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
+    "matplotlib.sphinxext.plot_directive",
+    "mathml",
     "numpydoc",
     "myst_parser",
+    "sphinx_copybutton",
+    "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
 default_role = "literal"
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "_templates", "auto_examples/*.ipynb"]
+
+nitpicky = True
+nitpick_ignore_regex = [
+    # Other projects: the build needs no network, so it has no inventory of theirs.
+    (r"py:.*", r"(sklearn|scipy|numpy|torch|matplotlib|pandas)\..*"),
+    # What dict's own docstrings say they return.
+    (r"py:class", r"(an object|a set-like object) providing a view.*|D\[k\] if k.*"),
+]
+html_math_renderer = "mathml"
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+# Pictures of the pages, drawn by the code beside them.
+plot_formats = [("png", 144)]
+plot_html_show_formats = False
+plot_html_show_source_link = False
+plot_rcparams = {
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "figure.constrained_layout.use": True,
+    "figure.figsize": (6.4, 3.6),
+    "font.size": 10,
+}
+plot_apply_rcparams = True
 
 autosummary_generate = True
 autodoc_typehints = "none"
@@ -47,6 +77,8 @@ sphinx_gallery_conf = {
 html_theme = "pydata_sphinx_theme"
 html_title = "sklearn_collapse"
 html_show_sourcelink = False
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_theme_options = {
     "navigation_with_keys": False,
     # The tables of metrics need the whole width.

@@ -10,13 +10,10 @@ import sklearn
 
 from sklearn_collapse import __version__
 from sklearn_collapse.metrics import METRICS
+from sklearn_collapse.report._errors import MissingExtraError
 from sklearn_collapse.report._text import ALIGNMENT, MEANING, by_set, number
 
 _MANY_CLASSES = 40
-
-
-class MissingExtraError(Exception):
-    """What the page is made with is not installed."""
 
 
 def check_extra():

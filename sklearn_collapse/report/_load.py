@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 
 from sklearn_collapse.heads import LinearHead
+from sklearn_collapse.report._errors import ReportError
 from sklearn_collapse.utils._finite import check_finite
 from sklearn_collapse.utils._labels import as_label_array
 
@@ -23,10 +24,6 @@ _UNREADABLE = (
     zlib.error,
 )
 _KEYS = "X and y, optionally X_test, y_test, W, b, classes"
-
-
-class ReportError(Exception):
-    """A problem with the input, in one line."""
 
 
 @dataclass

@@ -1,0 +1,156 @@
+"""``sklearn-collapse report``: from files of features to text, JSON and a page."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from sklearn_collapse.report._errors import MissingExtraError, ReportError, one_line
+
+
+def add_parser(commands):
+    """Describe the command."""
+    report = commands.add_parser(
+        "report",
+        help="collapse metrics and out-of-distribution table of extracted features",
+        description="Print the collapse metrics of extracted features, how their class "
+        "means align with a simplex, how well whitening holds on test rows, and how "
+        "well detectors tell out-of-distribution sets from those. Without FEATURES "
+        "the bundled features of a real network are used.",
+    )
+    report.add_argument(
+        "features",
+        metavar="FEATURES",
+        nargs="?",
+        help=".npz with X, y and optionally X_test, y_test, W, b, classes; or .npy",
+    )
+    report.add_argument(
+        "labels", metavar="LABELS", nargs="?", help=".npy of labels, if X is an .npy"
+    )
+    report.add_argument(
+        "--ood",
+        metavar="NAME=FILE",
+        action="append",
+        default=[],
+        help="out-of-distribution features, .npy, or .npz with X or one array; may be "
+        "repeated",
+    )
+    report.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="write the report with its pictures as one HTML page as well; needs "
+        "pip install 'sklearn-collapse[report]', without which the text is printed "
+        "and the exit code is 2",
+    )
+    report.add_argument(
+        "--json", metavar="FILE", help="write the numbers as JSON; - prints only them"
+    )
+    report.add_argument(
+        "--class-weight",
+        choices=["balanced"],
+        help="weigh classes alike (default: by their rows)",
+    )
+    report.add_argument(
+        "--test-size",
+        type=_share,
+        default=0.2,
+        metavar="SHARE",
+        help="share held out if the file has no test rows (default: 0.2)",
+    )
+    report.add_argument(
+        "--seed", type=_seed, default=0, help="seed of that split (default: 0)"
+    )
+    report.set_defaults(run=run)
+
+
+def run(arguments):
+    """Print the report, and write what was asked for."""
+    # scikit-learn takes a second to import: not for --help.
+    from sklearn_collapse.report._html import as_html, check_extra
+    from sklearn_collapse.report._text import as_json, as_text
+
+    code, page = 0, arguments.output is not None
+    if page:
+        try:
+            check_extra()
+        except MissingExtraError as error:
+            message = f"{arguments.output}: not written: {error}"
+            print(one_line(message), file=sys.stderr)
+            code, page = 2, False
+    report = _compute(_features(arguments), arguments)
+    if page:
+        _progress("HTML report")
+        _save(as_html(report), arguments.output)
+    if arguments.json is not None:
+        _write(as_json(report.numbers), arguments.json)
+    if arguments.json != "-":
+        print(as_text(report.numbers), flush=True)
+    return code
+
+
+def _features(arguments):
+    from sklearn_collapse.report._load import bundled, from_files
+
+    if arguments.features is None:
+        if arguments.ood:
+            raise ReportError("--ood needs FEATURES: the bundled ones bring sets.")
+        return bundled()
+    return from_files(
+        arguments.features,
+        arguments.labels,
+        arguments.ood,
+        arguments.test_size,
+        arguments.seed,
+    )
+
+
+def _share(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(
+            f"must be a number between 0 and 1, got {text}"
+        )
+    return value
+
+
+def _seed(text):
+    if not text.isdigit() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number below 2**32, got {text}"
+        )
+    return int(text)
+
+
+def _compute(features, arguments):
+    from sklearn_collapse.report._compute import compute
+
+    try:
+        return compute(
+            features, class_weight=arguments.class_weight, progress=_progress
+        )
+    except (ValueError, TypeError) as error:
+        raise ReportError(f"{features.name}: {error}") from error
+
+
+def _write(text, target):
+    if target == "-":
+        print(text, flush=True)
+    else:
+        _save(text, target)
+
+
+def _save(text, target):
+    try:
+        # What UTF-8 lacks, parts of undecodable file names, becomes a question mark.
+        Path(target).write_text(text + "\n", encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise ReportError(f"{target}: cannot be written: {error.strerror}.") from error
+
+
+def _progress(text):
+    """Say on standard error, if somebody watches, what is being done."""
+    if sys.stderr.isatty():
+        print(f"… {text}", file=sys.stderr, flush=True)
