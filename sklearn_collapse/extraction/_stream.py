@@ -1,6 +1,5 @@
 """One pass of a model over a loader: blocks of features, or their moments."""
 
-from contextlib import contextmanager
 from operator import length_hint
 
 from sklearn_collapse.extraction._batches import Inputs
@@ -9,6 +8,7 @@ from sklearn_collapse.extraction._inference import check_autocast
 from sklearn_collapse.extraction._pooling import check_pooling
 from sklearn_collapse.moments import ClassMoments
 from sklearn_collapse.utils._arrays import to_numpy
+from sklearn_collapse.utils._batches import naming
 from sklearn_collapse.utils._move import move_estimator
 from sklearn_collapse.utils._parallel import with_progress
 
@@ -151,14 +151,9 @@ def moments_of(blocks, layers, **options):
     return {name: move_estimator(found, "numpy") for name, found in moments.items()}
 
 
-@contextmanager
 def in_batch(number, layer=None):
-    """Say in which batch, and in which layer, a value was wrong."""
-    try:
-        yield
-    except ValueError as error:
-        where = f"In batch {number}" + (f", layer {layer!r}" if layer else "")
-        raise ValueError(f"{where}: {error}") from error
+    """Say in which batch, and in which layer, something was wrong."""
+    return naming(f"batch {number}" + (f", layer {layer!r}" if layer else ""))
 
 
 def n_batches(loader):
