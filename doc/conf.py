@@ -1,5 +1,6 @@
 """Sphinx configuration. Build: sphinx-build -W --keep-going -b html doc doc/_build."""
 
+import inspect
 import math
 import re
 import sys
@@ -113,12 +114,14 @@ def metrics_table():
             continue
         lines += [title, "-" * len(title), "", f'"Better" means {better}.', ""]
         lines += [".. list-table::", "   :header-rows: 1", "   :class: metrics", ""]
-        lines += table_row(["metric", "needs", "range", "better", *marks, "source"])
+        columns = ["metric", "in a line", "needs", "range", "better"]
+        lines += table_row([*columns, *marks, "source"])
         for name, metric in rows.items():
             kept = ["✓" if kind in metric.invariances else "" for kind in INVARIANCES]
             lines += table_row(
                 [
                     f":func:`~sklearn_collapse.metrics.{name}`",
+                    in_a_line(metric.function),
                     ", ".join(sorted(metric.needs)),
                     interval(*metric.range),
                     metric.direction or "–",
@@ -128,6 +131,15 @@ def metrics_table():
             )
         lines.append("")
     return lines
+
+
+def in_a_line(function):
+    """First line of a docstring; a formula after a colon is set as code."""
+    line = inspect.getdoc(function).split("\n")[0].removesuffix(".")
+    name, colon, rest = line.partition(": ")
+    if colon and re.search(r"\^|\|\||~|\(sum|tr\(", rest):
+        rest = f"``{rest.replace('``', '')}``"
+    return name + colon + rest
 
 
 def table_row(cells):

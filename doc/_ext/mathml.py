@@ -14,6 +14,8 @@ FONT = "STIXTwoMath-Regular.ttf"
 
 # A bar that stands alone would stretch to the height of what is beside it.
 _BAR = re.compile(r"<mo>(?=&#x0(?:2016|007C);)")
+# The bold digit itself: browsers ignore the attribute.
+_BOLD = re.compile(r'<mn mathvariant="bold">(\d)</mn>')
 # Names of functions: space on both sides, none before a parenthesis.
 _NAME = re.compile(r"<m([io])>([a-z]{2,})</m\1>(<mo[^>]*>(?:&#x00028;|\())?")
 
@@ -21,6 +23,7 @@ _NAME = re.compile(r"<m([io])>([a-z]{2,})</m\1>(<mo[^>]*>(?:&#x00028;|\())?")
 def mathml(latex, display):
     """Convert LaTeX, and put right what the converter leaves to the browser."""
     text = _BAR.sub('<mo stretchy="false">', convert(latex, display=display))
+    text = _BOLD.sub(lambda m: f"<mn>{chr(0x1D7CE + int(m[1]))}</mn>", text)
 
     def spaced(match):
         after = match[3] or ""
