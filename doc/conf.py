@@ -1,5 +1,6 @@
 """Sphinx configuration. Build: sphinx-build -W --keep-going -b html doc doc/_build."""
 
+import inspect
 import math
 import re
 import sys
@@ -112,13 +113,15 @@ def metrics_table():
         if not rows:
             continue
         lines += [title, "-" * len(title), "", f'"Better" means {better}.', ""]
-        lines += [".. list-table::", "   :header-rows: 1", "   :class: metrics", ""]
+        lines += [".. list-table::", "   :header-rows: 1", "   :class: metrics"]
+        lines += ["   :widths: 40 13 12 8 3 3 3 3 3 12", ""]
         lines += table_row(["metric", "needs", "range", "better", *marks, "source"])
         for name, metric in rows.items():
             kept = ["✓" if kind in metric.invariances else "" for kind in INVARIANCES]
             lines += table_row(
                 [
-                    f":func:`~sklearn_collapse.metrics.{name}`",
+                    f":func:`~sklearn_collapse.metrics.{name}`\n\n       "
+                    + in_a_line(metric.function),
                     ", ".join(sorted(metric.needs)),
                     interval(*metric.range),
                     metric.direction or "–",
@@ -128,6 +131,16 @@ def metrics_table():
             )
         lines.append("")
     return lines
+
+
+def in_a_line(function):
+    """First line of a docstring; a formula after a colon is set as code."""
+    line = inspect.getdoc(function).split("\n")[0].removesuffix(".")
+    name, colon, rest = line.partition(": ")
+    words = set(re.findall(r"\b[a-z]{4,}\b", rest)) - {"mean", "rank"}
+    if re.search(r"\^|\|\||\w\(", rest) and not words:
+        rest = f"``{rest.replace('``', '')}``"
+    return name + colon + rest
 
 
 def table_row(cells):

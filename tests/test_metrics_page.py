@@ -19,11 +19,11 @@ def conf():
 
 
 def test_every_metric_has_a_row(conf):
-    """Name, needs, range, direction, one mark per invariance, source."""
+    """Name and what it is, needs, range, direction, marks of invariances, source."""
     text = "\n".join(conf["metrics_table"]())
     rows = {
         re.search(r"metrics\.(\w+)`", row)[1]: [
-            line[5:].removeprefix("-").strip() for line in row.split("\n")
+            cell.strip() for cell in row.split("\n     -")
         ]
         for row in re.split(r"\n   (?=\* - )", text)
         if ":func:" in row
@@ -31,13 +31,17 @@ def test_every_metric_has_a_row(conf):
     assert list(rows) == sorted(METRICS, key=lambda n: _place(METRICS[n].family))
     for name, row in rows.items():
         metric = METRICS[name]
+        about = row[0].split("\n\n")[1].replace("``", "").strip()
+        summary = metric.function.__doc__.split("\n")[0].replace("``", "")
+        assert about == summary.removesuffix(".")
         cells = dict(zip(("needs", "range", "better"), row[1:4], strict=True))
         assert set(cells["needs"].split(", ")) == metric.needs
         assert cells["better"] == (metric.direction or "–")
         marks = dict(zip(conf["INVARIANCES"], row[4:9], strict=True))
         kept = {kind for kind, mark in marks.items() if mark == "✓"}
         assert kept == metric.invariances
-        assert row[9] == metric.source
+        # The last cell of a table is followed by the next section.
+        assert row[9].split("\n")[0] == metric.source
     assert rows["vci"][2] == "[0, 1]"
     assert rows["cdnv"][2] == "[0, ∞)"
     assert conf["interval"](float("-inf"), 2.5) == "(−∞, 2.5]"

@@ -3,6 +3,7 @@
 The font that sets it, STIX Two Math, comes with ziamath and is copied into the build.
 """
 
+import re
 from importlib.resources import files
 from pathlib import Path
 
@@ -11,10 +12,30 @@ from latex2mathml.converter import convert
 
 FONT = "STIXTwoMath-Regular.ttf"
 
+# A bar that stands alone would stretch to the height of what is beside it.
+_BAR = re.compile(r"<mo>(?=&#x0(?:2016|007C);)")
+# The bold digit itself: browsers ignore the attribute.
+_BOLD = re.compile(r'<mn mathvariant="bold">(\d)</mn>')
+# Names of functions: space on both sides, none before a parenthesis.
+_NAME = re.compile(r"<m([io])>([a-z]{2,})</m\1>(<mo[^>]*>(?:&#x00028;|\())?")
+
+
+def mathml(latex, display):
+    """Convert LaTeX, and put right what the converter leaves to the browser."""
+    text = _BAR.sub('<mo stretchy="false">', convert(latex, display=display))
+    text = _BOLD.sub(lambda m: f"<mn>{chr(0x1D7CE + int(m[1]))}</mn>", text)
+
+    def spaced(match):
+        after = match[3] or ""
+        right = "0" if after else "0.17em"
+        return f'<mo lspace="0.17em" rspace="{right}">{match[2]}</mo>{after}'
+
+    return _NAME.sub(spaced, text)
+
 
 def visit_inline(self, node):
     """Write a formula within a line."""
-    self.body.append(convert(node.astext(), display="inline"))
+    self.body.append(mathml(node.astext(), "inline"))
     raise nodes.SkipNode
 
 
@@ -23,7 +44,7 @@ def visit_block(self, node):
     self.body.append(self.starttag(node, "div", CLASS="math"))
     if node.get("number"):
         self.body.append(f'<span class="eqno">({node["number"]})</span>')
-    self.body.append(convert(node.astext(), display="block"))
+    self.body.append(mathml(node.astext(), "block"))
     self.body.append("</div>\n")
     raise nodes.SkipNode
 

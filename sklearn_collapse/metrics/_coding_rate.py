@@ -34,7 +34,7 @@ EPSILON = 0.5
 def coding_rate_reduction(
     X, y, *, sample_weight=None, class_weight=None, epsilon=EPSILON
 ):
-    """Coding rate reduction: bits of all rows minus bits of the classes.
+    """Coding rate reduction: nats of all rows minus those of the classes.
 
     Parameters
     ----------

@@ -170,10 +170,10 @@ def nrc2(X, y, head, *, sample_weight=None, centered=False):
     keeps=RIGID | {"invertible"},
 )
 def nrc3(X, y, head, *, sample_weight=None, return_gamma=False):
-    """NRC3, form of the head: || W W^T / || W W^T || - D / || D || ||^2, D below.
+    """NRC3, form of the head: distance of W W^T from a root of the target covariance.
 
-    D = Sigma^(1/2) - sqrt(gamma) I with Sigma the covariance of the targets, and the
-    gamma that makes it least.
+    || W W^T / || W W^T || - D / || D || ||^2 with D = Sigma^(1/2) - sqrt(gamma) I,
+    Sigma the covariance of the targets, and the gamma that makes it least.
 
     Parameters
     ----------
