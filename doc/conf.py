@@ -130,6 +130,21 @@ def metrics_table():
     return lines
 
 
+def invariances_table():
+    """Lines of a table of METRICS against invariances, one for each family."""
+    lines, letters = [], [kind[0].upper() for kind in INVARIANCES]
+    for family, (title, _) in FAMILIES.items():
+        rows = {n: m for n, m in METRICS.items() if m.family == family}
+        lines += [f".. list-table:: {title}", "   :header-rows: 1"]
+        lines += ["   :class: invariances", ""]
+        lines += table_row(["metric", *letters])
+        for name, metric in rows.items():
+            kept = ["✓" if kind in metric.invariances else "" for kind in INVARIANCES]
+            lines += table_row([f":func:`~sklearn_collapse.metrics.{name}`", *kept])
+        lines.append("")
+    return lines
+
+
 def table_row(cells):
     return [
         f"   {'  ' if k else '* '}- {cell}".rstrip() for k, cell in enumerate(cells)
@@ -155,7 +170,12 @@ def presets_table():
 
 def write_tables(app):
     """Write what pages include, unless it is there already."""
-    for name, table in {"metrics": metrics_table, "presets": presets_table}.items():
+    tables = {
+        "metrics": metrics_table,
+        "invariances": invariances_table,
+        "presets": presets_table,
+    }
+    for name, table in tables.items():
         path, text = Path(app.srcdir, f"{name}_table.inc"), "\n".join(table())
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
