@@ -2,6 +2,7 @@
 
 import re
 import runpy
+import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -53,6 +54,19 @@ def test_invariances_are_those_of_every_metric(conf):
             kinds = zip(conf["INVARIANCES"], marks, strict=True)
             found[name[1]] = {kind for kind, mark in kinds if mark == "✓"}
     assert found == {name: metric.invariances for name, metric in METRICS.items()}
+
+
+def test_versions_are_those_of_the_package(conf):
+    """Every run-time requirement, and every extra that is not for development."""
+    text = "\n".join(conf["versions_table"]())
+    project = tomllib.loads((DOC.parent / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = dict(project["optional-dependencies"])
+    for internal in ("test", "test-engines", "doc", "bench", "dev"):
+        assert extras.pop(internal)
+    packages = [*project["dependencies"], *sum(extras.values(), [])]
+    assert all(package.replace(">=", " ≥ ") in text for package in packages)
+    assert text.count("≥") == len(packages) + 1  # Python
+    assert re.findall(r"\* - ``(\S+)``", text) == list(extras)
 
 
 def test_every_preset_has_a_row(conf):
