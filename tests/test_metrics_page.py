@@ -3,6 +3,7 @@
 import re
 import runpy
 import tomllib
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -59,11 +60,12 @@ def test_invariances_are_those_of_every_metric(conf):
 def test_versions_are_those_of_the_package(conf):
     """Every run-time requirement, and every extra that is not for development."""
     text = "\n".join(conf["versions_table"]())
-    project = tomllib.loads((DOC.parent / "pyproject.toml").read_text("utf-8"))["project"]
+    source = (DOC.parent / "pyproject.toml").read_text(encoding="utf-8")
+    project = tomllib.loads(source)["project"]
     extras = dict(project["optional-dependencies"])
     for internal in ("test", "test-engines", "doc", "bench", "dev"):
         assert extras.pop(internal)
-    packages = [*project["dependencies"], *sum(extras.values(), [])]
+    packages = [*project["dependencies"], *chain(*extras.values())]
     assert all(package.replace(">=", " ≥ ") in text for package in packages)
     assert text.count("≥") == len(packages) + 1  # Python
     assert re.findall(r"\* - ``(\S+)``", text) == list(extras)
