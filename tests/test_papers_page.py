@@ -21,7 +21,7 @@ ATTRIBUTES = {"per_class_"}
 
 def public_names():
     found = {name: getattr(sklearn_collapse, name) for name in sklearn_collapse.__all__}
-    for name in ("collapse", "etf", "metrics", "ood", "whitening", "extraction"):
+    for name in ("collapse", "etf", "metrics", "ood", "whitening"):
         module = import_module(f"sklearn_collapse.{name}")
         found |= {name: getattr(module, name) for name in module.__all__}
     return found
