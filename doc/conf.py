@@ -4,6 +4,7 @@ import inspect
 import math
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 import sklearn_collapse
@@ -63,6 +64,8 @@ autodoc_typehints = "none"
 # The class template lists the members, so numpydoc must not list them again.
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
+# Markdown that pages include begins below their title.
+suppress_warnings = ["myst.header"]
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
@@ -81,12 +84,27 @@ html_show_sourcelink = False
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_theme_options = {
+    "logo": {"text": "sklearn_collapse"},
+    "search_bar_text": "Search",
     "navigation_with_keys": False,
+    "header_links_before_dropdown": 5,
+    "footer_start": ["copyright"],
+    "footer_center": [],
+    "footer_end": [],
     # The tables of metrics need the whole width.
-    "secondary_sidebar_items": {"**": ["page-toc"], "metrics": []},
+    "secondary_sidebar_items": {
+        "**": ["page-toc"],
+        "index": [],
+        "metrics": [],
+        "papers": [],
+        "detectors": [],
+    },
     "show_prev_next": False,
 }
-html_sidebars = {"metrics": [], "papers": [], "conventions": [], "changelog": []}
+html_sidebars = {
+    name: []
+    for name in ("index", "install", "start", "metrics", "contributing", "changelog")
+}
 
 
 def unlink_inherited(app, what, name, obj, options, lines):
@@ -143,6 +161,21 @@ def in_a_line(function):
     return name + colon + rest
 
 
+def invariances_table():
+    """Lines of a table of METRICS against invariances, one for each family."""
+    lines, letters = [], [kind[0].upper() for kind in INVARIANCES]
+    for family, (title, _) in FAMILIES.items():
+        rows = {n: m for n, m in METRICS.items() if m.family == family}
+        lines += [f".. list-table:: {title}", "   :header-rows: 1"]
+        lines += ["   :class: invariances", ""]
+        lines += table_row(["metric", *letters])
+        for name, metric in rows.items():
+            kept = ["✓" if kind in metric.invariances else "" for kind in INVARIANCES]
+            lines += table_row([f":func:`~sklearn_collapse.metrics.{name}`", *kept])
+        lines.append("")
+    return lines
+
+
 def table_row(cells):
     return [
         f"   {'  ' if k else '* '}- {cell}".rstrip() for k, cell in enumerate(cells)
@@ -153,6 +186,22 @@ def interval(low, high):
     """Write a range; ends at infinity are open."""
     left = "(−∞" if math.isinf(low) else f"[{low:g}".replace("-", "−")
     return f"{left}, " + ("∞)" if math.isinf(high) else f"{high:g}]")
+
+
+def versions_table():
+    """Lines of a table of what the package and its extras need, by pyproject.toml."""
+    text = Path(__file__).parent.with_name("pyproject.toml").read_text(encoding="utf-8")
+    facts = tomllib.loads(text)["project"]
+    extras = facts["optional-dependencies"]
+    inner = {"test", "test-engines", "doc", "bench", "dev"}
+    lines = [".. list-table::", "   :header-rows: 1", "   :widths: 22 78", ""]
+    lines += table_row(["for", "needs"])
+    always = [f"Python {facts['requires-python']}", *facts["dependencies"]]
+    lines += table_row(["everything", ", ".join(always)])
+    for extra, packages in extras.items():
+        if extra not in inner:
+            lines += table_row([f"``{extra}``", ", ".join(packages)])
+    return [line.replace(">=", " ≥ ") for line in lines]
 
 
 def presets_table():
@@ -168,7 +217,13 @@ def presets_table():
 
 def write_tables(app):
     """Write what pages include, unless it is there already."""
-    for name, table in {"metrics": metrics_table, "presets": presets_table}.items():
+    tables = {
+        "metrics": metrics_table,
+        "invariances": invariances_table,
+        "presets": presets_table,
+        "versions": versions_table,
+    }
+    for name, table in tables.items():
         path, text = Path(app.srcdir, f"{name}_table.inc"), "\n".join(table())
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")

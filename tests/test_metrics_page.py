@@ -2,6 +2,8 @@
 
 import re
 import runpy
+import tomllib
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -47,6 +49,32 @@ def test_every_metric_has_a_row(conf):
     assert conf["interval"](float("-inf"), 2.5) == "(−∞, 2.5]"
 
 
+def test_invariances_are_those_of_every_metric(conf):
+    """One mark per invariance, on the page about numerics."""
+    rows = "\n".join(conf["invariances_table"]()).split("\n   * - ")
+    found = {}
+    for row in rows:
+        if name := re.match(r":func:`~sklearn_collapse\.metrics\.(\w+)`", row):
+            marks = [line.strip(" -") for line in row.split("\n")[1:6]]
+            kinds = zip(conf["INVARIANCES"], marks, strict=True)
+            found[name[1]] = {kind for kind, mark in kinds if mark == "✓"}
+    assert found == {name: metric.invariances for name, metric in METRICS.items()}
+
+
+def test_versions_are_those_of_the_package(conf):
+    """Every run-time requirement, and every extra that is not for development."""
+    text = "\n".join(conf["versions_table"]())
+    source = (DOC.parent / "pyproject.toml").read_text(encoding="utf-8")
+    project = tomllib.loads(source)["project"]
+    extras = dict(project["optional-dependencies"])
+    for internal in ("test", "test-engines", "doc", "bench", "dev"):
+        assert extras.pop(internal)
+    packages = [*project["dependencies"], *chain(*extras.values())]
+    assert all(package.replace(">=", " ≥ ") in text for package in packages)
+    assert text.count("≥") == len(packages) + 1  # Python
+    assert re.findall(r"\* - ``(\S+)``", text) == list(extras)
+
+
 def test_every_preset_has_a_row(conf):
     """Name, head, formula and source."""
     rows = "\n".join(conf["presets_table"]()).split("\n   * - ")[2:]
@@ -68,6 +96,8 @@ def test_file_is_written_once(conf, tmp_path):
     path = tmp_path / "metrics_table.inc"
     text = path.read_text(encoding="utf-8")
     assert text == "\n".join(conf["metrics_table"]())
+    invariances = (tmp_path / "invariances_table.inc").read_text(encoding="utf-8")
+    assert invariances == "\n".join(conf["invariances_table"]())
     presets = (tmp_path / "presets_table.inc").read_text(encoding="utf-8")
     assert presets == "\n".join(conf["presets_table"]())
     before = path.stat().st_mtime_ns
