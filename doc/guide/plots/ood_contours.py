@@ -10,10 +10,10 @@ from sklearn_collapse.ood import (
 )
 
 rng = np.random.default_rng(0)
-means = np.array([[4.0, 1.2], [1.2, 4.0], [5.0, 5.0]])
-shape = np.array([[0.7, 0.25], [0.25, 0.4]])
-y = np.repeat(np.arange(3), 150)
-X = means[y] + rng.normal(size=(450, 2)) @ shape
+means = np.array([[4.5, 0.8], [0.8, 4.0], [5.5, 5.5]])
+shape = np.array([[1.0, 0.35], [0.35, 0.5]])
+y = np.repeat(np.arange(3), 100)
+X = means[y] + rng.normal(size=(300, 2)) @ shape
 detectors = {
     "Mahalanobis": MahalanobisDetector(),
     "Mahalanobis, relative": MahalanobisDetector(relative=True),
@@ -22,9 +22,11 @@ detectors = {
     'energy, head="lda"': LogitDetector(head="lda"),
     'fDBD, head="lda"': FDBDDetector("lda"),
 }
-a, b = np.meshgrid(np.linspace(-1.5, 8.5, 160), np.linspace(-1.5, 8.5, 160))
+a, b = np.meshgrid(np.linspace(-2, 9, 160), np.linspace(-2, 9, 160))
 grid = np.c_[a.ravel(), b.ravel()]
-fig, axes = plt.subplots(2, 3, figsize=(8, 5.6), sharex=True, sharey=True)
+fig, axes = plt.subplots(
+    2, 3, figsize=(8, 5.6), sharex=True, sharey=True, layout="compressed"
+)
 for (name, detector), ax in zip(detectors.items(), axes.flat, strict=True):
     detector.fit(X, y)
     inside = np.sort(detector.score_samples(X))
@@ -36,5 +38,8 @@ for (name, detector), ax in zip(detectors.items(), axes.flat, strict=True):
     for c, marker in enumerate("o^s"):
         ax.plot(*X[y == c].T, marker, ms=2.2, mew=0, color="#222222", alpha=0.55)
     ax.set_title(name, fontsize=10)
-    ax.set(aspect="equal", xticks=[0, 4, 8], yticks=[0, 4, 8])
-fig.colorbar(bands, ax=axes, shrink=0.75, label="share of training rows below")
+    ax.set(
+        aspect="equal", xlim=(-2, 9), ylim=(-2, 9), xticks=[0, 4, 8], yticks=[0, 4, 8]
+    )
+bar = fig.colorbar(bands, ax=axes, shrink=0.7, aspect=30, format="{x:.0%}")
+bar.set_label("share of training rows that score lower")
