@@ -131,7 +131,7 @@ def measured(detector, data):
 def detector_table():
     """Lines of the table."""
     data = load_cifar8_features()
-    lines = [".. list-table::", "   :header-rows: 1", "   :class: metrics"]
+    lines = [".. list-table::", "   :header-rows: 1", "   :class: compact"]
     lines += [f"   :widths: {' '.join(map(str, WIDTHS))}", "", *row(HEADER)]
     for name, options, needs, detector in detectors(data.head):
         link = f":class:`~sklearn_collapse.ood.{name}`"
