@@ -1,6 +1,6 @@
 """How many new rows a detector flags, against how many it was asked to."""
 
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 
@@ -201,7 +201,7 @@ class CalibrationDisplay:
         display = cls(
             _check_p_values(found),
             n_calibration=n,
-            asked=None if flagged is None else float(asked),
+            asked=asked,
             flagged=flagged,
             estimator_name=type(detector).__name__ if name is None else name,
         )
@@ -342,7 +342,7 @@ class CalibrationDisplay:
         label = [name] if name else []
         if self.flagged is not None:
             label.append(f"{100 * self.flagged:.3g} % at {100 * self.asked:.3g} %")
-        options = {
+        options: dict = {
             "color": SERIES[number % len(SERIES)],
             "linestyle": LINES[number % len(LINES)],
             # In the legend alone: the curve has a marker at the threshold that is set.
@@ -376,6 +376,10 @@ def _percent(value, position=None):
     return f"{100 * value:g} %" if power_of_ten(value) else ""
 
 
+def _share_flagged(detector, X):
+    return float(np.mean(to_numpy(detector.predict(X)) == -1))
+
+
 def _p_values(scores, calibration):
     """Conformal p-values of scores, and how many calibrate."""
     scores = check_scores(scores, "scores")
@@ -398,7 +402,7 @@ def _check_p_values(values):
 def _check_number(number):
     if number is None:
         return None
-    if not isinstance(number, Real) or number < 1 or number != int(number):
+    if not isinstance(number, Integral) or number < 1:
         raise ValueError(
             f"n_calibration must be a positive whole number or None, got {number!r}."
         )

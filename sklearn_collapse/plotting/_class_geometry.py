@@ -272,12 +272,12 @@ class ClassGeometryDisplay:
         cells = np.ma.masked_array(values, own)
         self.image_ = ax.imshow(cells, **options | kwargs)
         if n_classes <= _MAX_NUMBERS:
-            self._write_numbers(values)
+            self._write_numbers(self.image_, values)
         self._label_classes()
         self._draw_scale()
 
-    def _write_numbers(self, values):
-        image, size = self.image_, 8 if self.directions.shape[0] <= 8 else 7
+    def _write_numbers(self, image, values):
+        size = 8 if self.directions.shape[0] <= 8 else 7
         for (i, j), value in np.ndenumerate(values):
             if i != j:
                 red, green, blue, _ = image.cmap(image.norm(value))
