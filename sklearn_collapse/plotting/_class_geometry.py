@@ -242,10 +242,11 @@ class ClassGeometryDisplay:
             The display itself.
         """
         check_matplotlib(f"{type(self).__name__}.plot")
-        self.ax_, self.figure_ = axes_for(ax)
+        is_matrix = self.directions.shape[0] <= _MAX_MATRIX
+        self.ax_, self.figure_ = axes_for(ax, figsize=(6.4, 5 if is_matrix else 4))
         self.cosines_ = self.ideal_cosines_ = None
         self.image_ = self.colorbar_ = self.histogram_ = None
-        if self.directions.shape[0] <= _MAX_MATRIX:
+        if is_matrix:
             self._draw_matrix(kwargs)
         else:
             self._draw_histogram(kwargs)

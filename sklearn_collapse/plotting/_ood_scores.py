@@ -384,8 +384,8 @@ def _axes(ax, kind, n_sets):
     figure, axes = plt.subplots(
         1,
         2,
-        figsize=(11, max(height, 4.4)),
-        width_ratios=(1.4, 1),
+        figsize=(9.6, max(height, 4.2)),
+        width_ratios=(1.3, 1),
         layout="constrained",
     )
     return axes, figure
