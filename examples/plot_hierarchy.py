@@ -82,7 +82,9 @@ from matplotlib.colors import CenteredNorm
 from sklearn_collapse.plotting import ClassGeometryDisplay
 
 BLUE, RED, GREY = "#0072b2", "#d55e00", "#8a8a8a"
-fig, axes = plt.subplots(1, 3, figsize=(14, 4.6), layout="constrained")
+fig, axes = plt.subplots(
+    1, 3, figsize=(15, 5), layout="constrained", width_ratios=(1.1, 1.3, 1)
+)
 norm = CenteredNorm(-1 / 7, 1.1)
 order = np.argsort(~camp, kind="stable")  # vehicles first
 names = classes[order]
@@ -96,6 +98,8 @@ for ax, rows, title in (
 ):
     display = ClassGeometryDisplay(rows[order], names, estimator_name=title)
     display.plot(ax=ax, norm=norm)
+    if ax is axes[0]:
+        display.colorbar_.remove()  # both have the same
 
 ax = axes[2]
 values = np.sort(list(splits.values()))

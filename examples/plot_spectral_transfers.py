@@ -84,7 +84,13 @@ ax.barh(position, accuracies.values(), color="0.55")
 for at, value in zip(position, accuracies.values(), strict=True):
     ax.text(value - 0.01, at, f"{value:.3f}", ha="right", va="center", color="white")
 ax.set_yticks(position, accuracies)
-ax.set(xlabel="accuracy of 10 nearest neighbours on test images", xlim=(0, 1))
+ax.axvline(accuracies["identity (power 0)"], color="black", linewidth=1, linestyle=":")
+ax.axvline(1 / 8, color="black", linewidth=1)
+ax.text(0.135, -0.42, "chance", color="white", va="bottom", fontsize=9)
+ax.set(
+    xlabel="accuracy of 10 nearest neighbours (dotted: of the features)", xlim=(0, 1)
+)
+ax.spines[["top", "right"]].set_visible(False)
 plt.show()
 
 # %%
@@ -102,12 +108,14 @@ whitener = SpectralWhitener().fit(X)
 fig, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
 rows = {"test images": X_test, **features.ood}
 styles = ("-", "--", "-.", ":", (0, (6, 1, 1, 1)))
+colours = ("#222222", "#d55e00", "#0072b2", "#009e73", "#cc79a7")
 edges = np.linspace(-360, -100, 70)
-for (name, values), style in zip(rows.items(), styles, strict=True):
+for (name, values), style, color in zip(rows.items(), styles, colours, strict=True):
     scores = whitener.score_samples(values)
     counts, _ = np.histogram(scores, edges, density=True)
-    ax.stairs(counts, edges, label=name, linestyle=style, linewidth=1.6)
+    ax.stairs(counts, edges, label=name, linestyle=style, color=color, linewidth=1.6)
     print(f"{name:<18} median log-likelihood {np.median(scores):7.1f}")
 ax.set(xlabel="log-likelihood of the white row", ylabel="density")
-ax.legend()
+ax.legend(frameon=False)
+ax.spines[["top", "right"]].set_visible(False)
 plt.show()

@@ -27,6 +27,7 @@ pair = np.unravel_index(np.argmin(np.abs(correlation - 0.6)), (96, 96))
 X = features.data[::8, pair]
 print("units", *pair, "correlation", round(float(correlation[pair]), 2))
 
+BLUE, RED = "#0072b2", "#d55e00"
 methods = ("zca", "pca", "cholesky", "zca_cor", "pca_cor")
 steps = X.mean(axis=0) + np.diag(X.std(axis=0))
 
@@ -38,12 +39,15 @@ for method in methods:
 for ax, (name, (rows, ends)) in zip(axes.flat, panels.items(), strict=True):
     centre = rows.mean(axis=0)
     ax.plot(*rows.T, ".", color="0.6", markersize=3, zorder=1)
-    for end, color in zip(ends, ("tab:blue", "tab:orange"), strict=True):
-        ax.plot(*np.transpose([centre, end]), color=color, linewidth=2)
-        ax.plot(*end, "*", color=color, markersize=12, markeredgecolor="black")
+    for end, color, style in zip(ends, (BLUE, RED), ("s-", "o--"), strict=True):
+        ax.plot(*np.transpose([centre, end]), style, color=color, markevery=[1])
     half = 4 if name != "features" else 4 * X.std(axis=0).max()
+    ax.spines[["top", "right"]].set_visible(False)
+    is_input = name == "features"
     ax.set(
         title=name,
+        xlabel=f"unit {pair[0]}" if is_input else "first output",
+        ylabel=f"unit {pair[1]}" if is_input else "second output",
         aspect="equal",
         xlim=(centre[0] - half, centre[0] + half),
         ylim=(centre[1] - half, centre[1] + half),
@@ -99,14 +103,30 @@ print(f"rank {whitener.rank_} of {singular.shape[1]} columns")
 print(f"largest error of the way back {np.abs(back - singular).max():.1e}")
 
 fig, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")
-for (name, deviations), marker in zip(outputs.items(), "ox", strict=True):
-    ax.plot(np.arange(1, len(deviations) + 1), deviations, marker, label=name)
+for (name, deviations), marker, color, size in zip(
+    outputs.items(), "ox", (RED, BLUE), (8, 4), strict=True
+):
+    number = np.arange(1, len(deviations) + 1)
+    label = f"{name}: {len(deviations)} outputs"
+    options = {"color": color, "markersize": size, "fillstyle": "none"}
+    ax.plot(number, deviations, marker, label=label, **options)
+ax.axhline(1, color="0.6", linewidth=0.8, zorder=0)
+ax.annotate(
+    "rounding, divided by rounding",
+    (97.5, outputs["PCA(whiten=True)"].max()),
+    xytext=(-12, -2),
+    textcoords="offset points",
+    ha="right",
+    fontsize=9,
+)
 ax.set(
     xlabel="component",
     ylabel="standard deviation of the output",
+    xlim=(70, 100),
     ylim=(0, None),
 )
-ax.legend()
+ax.legend(frameon=False, loc="center left")
+ax.spines[["top", "right"]].set_visible(False)
 plt.show()
 
 # %%

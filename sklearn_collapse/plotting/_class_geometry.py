@@ -1,10 +1,12 @@
-"""Angles between class means, against those of the simplex."""
+"""Angles between class means, against those of the simplex or of another frame."""
 
 import numpy as np
 
 from sklearn_collapse._linalg._frames import gram_tiles, without_diagonal
+from sklearn_collapse.etf._base import FrameEstimator
 from sklearn_collapse.metrics._geometry import ClassGeometry
 from sklearn_collapse.metrics._means import _units
+from sklearn_collapse.plotting._ideal import ideal_frame, ideal_vertices
 from sklearn_collapse.plotting._style import (
     BLUE,
     axes_for,
@@ -32,6 +34,9 @@ class ClassGeometryDisplay:
     further apart than the simplex has room for all are pale. Lightness falls all the
     way, so that the picture reads in grey as well.
 
+    Against another frame each pair of classes has an ideal of its own, and the picture
+    shows how far its cosine is above or below that.
+
     Parameters
     ----------
     directions : ndarray of shape (C, d)
@@ -39,6 +44,9 @@ class ClassGeometryDisplay:
         the mean of all to rounding.
     classes : array-like of shape (C,), default=None
         Labels. None numbers them.
+    frame : ndarray of shape (C, k), default=None
+        Vertices of the ideal, divided by their norms, row c for class c. None is the
+        simplex.
     estimator_name : str, default=None
         Shown as the title.
 
@@ -49,7 +57,10 @@ class ClassGeometryDisplay:
     figure_ : matplotlib Figure
         Figure of the axes.
     cosines_ : ndarray of shape (C, C) or None
-        What the matrix shows, with 1 on the diagonal; None for a histogram.
+        Of the class means, with 1 on the diagonal; None for a histogram.
+    ideal_cosines_ : ndarray of shape (C, C) or None
+        Of the frame, likewise. The matrix shows ``cosines_`` for the simplex and
+        ``cosines_ - ideal_cosines_`` for another frame.
     image_ : matplotlib AxesImage or None
         The matrix; its diagonal is masked.
     histogram_ : matplotlib StepPatch or None
@@ -57,18 +68,24 @@ class ClassGeometryDisplay:
     colorbar_ : matplotlib Colorbar or None
         Scale of the matrix, with the ideal marked.
     ideal_cosine : float
-        -1 / (C - 1).
+        Middle of the colours: -1 / (C - 1), or 0 for differences from a frame.
 
     See Also
     --------
     sklearn_collapse.metrics.nc2_max_angle : Mean distance of these cosines from the
         ideal.
     sklearn_collapse.metrics.nc2_etf_error : The same with the norms.
+    sklearn_collapse.etf.ETFAlignmentScorer : How well class means fit a frame.
 
     Notes
     -----
     cos_ij = m_i . m_j / (||m_i|| ||m_j||) with m_c = mu_c - mu_G. Where C > d + 1 no
     simplex exists and the ideal cannot be reached by all pairs.
+
+    A frame b_c is centred at the mean of its rows, as in `ETFAligner`, and a cell is
+    cos(m_i, m_j) - cos(b_i, b_j): the cosine gap, of which ``cosine_gap_std`` of an
+    `ETFAlignmentScorer` is the standard deviation over all pairs. It needs no rotation,
+    but says nothing of the norms.
 
     References
     ----------
@@ -90,27 +107,46 @@ class ClassGeometryDisplay:
     >>> round(display.ideal_cosine, 3)
     -0.143
     >>> plt.show()
+
+    Against a frame in which animals lie close to each other, and vehicles too:
+
+    >>> from sklearn_collapse.etf import ETFAligner, hierarchical_frame
+    >>> vehicles = ["airplane", "automobile", "ship"]
+    >>> animals = ["bird", "deer", "dog", "frog", "horse"]
+    >>> frame = hierarchical_frame([vehicles, animals], gamma=1.0)
+    >>> aligner = ETFAligner(frame).fit(data.data, names)
+    >>> display = ClassGeometryDisplay.from_estimator(aligner)
+    >>> display.ideal_cosine
+    0.0
+    >>> plt.show()
     """
 
-    def __init__(self, directions, classes=None, *, estimator_name=None):
+    def __init__(self, directions, classes=None, *, frame=None, estimator_name=None):
         self.directions = directions
         self.classes = classes
+        self.frame = frame
         self.estimator_name = estimator_name
 
     @property
     def ideal_cosine(self):
-        """Cosine between any two directions of a simplex, -1 / (C - 1)."""
-        return -1 / (self.directions.shape[0] - 1)
+        """Middle of the colours: -1 / (C - 1), or 0 for differences from a frame."""
+        return -1 / (self.directions.shape[0] - 1) if self.frame is None else 0.0
 
     @classmethod
-    def from_estimator(cls, estimator, *, name=None, ax=None, **kwargs):
+    def from_estimator(cls, estimator, *, frame=None, name=None, ax=None, **kwargs):
         """Draw the class means of a fitted estimator.
 
         Parameters
         ----------
         estimator : estimator
             Fitted, with ``moments_`` of at least two classes. Its ``class_weight``,
-            if it has one, decides about which mean the class means are centred.
+            if it has one, decides about which mean the class means are centred; those
+            of an `ETFAligner` or `ETFAlignmentScorer` are about their unweighted mean.
+        frame : {"simplex", "orthoplex", "hypercube", "spread"} or array-like of shape \
+                (C, k), default=None
+            Ideal, row c for the c-th of the sorted labels. None is that of the
+            estimator, with its assignment of rows to classes, or the simplex where it
+            has none.
         name : str, default=None
             Title; by default the name of the class.
         ax : matplotlib Axes, default=None
@@ -124,22 +160,41 @@ class ClassGeometryDisplay:
             The drawn display.
         """
         check_matplotlib(f"{cls.__name__}.from_estimator")
+        moments = fitted_moments(estimator)
+        class_weight = getattr(estimator, "class_weight", None)
+        if isinstance(estimator, FrameEstimator):
+            class_weight = "balanced"
+            if frame is None:
+                frame = ideal_frame(estimator)
         return cls.from_moments(
-            fitted_moments(estimator),
-            class_weight=getattr(estimator, "class_weight", None),
+            moments,
+            frame="simplex" if frame is None else frame,
+            class_weight=class_weight,
             name=type(estimator).__name__ if name is None else name,
             ax=ax,
             **kwargs,
         )
 
     @classmethod
-    def from_moments(cls, moments, *, class_weight=None, name=None, ax=None, **kwargs):
+    def from_moments(
+        cls,
+        moments,
+        *,
+        frame="simplex",
+        class_weight=None,
+        name=None,
+        ax=None,
+        **kwargs,
+    ):
         """Draw the class means of class moments.
 
         Parameters
         ----------
         moments : ClassMoments
             At least two classes, of any array library.
+        frame : {"simplex", "orthoplex", "hypercube", "spread"} or array-like of shape \
+                (C, k), default="simplex"
+            Ideal, row c for the c-th of the sorted labels, as in `ETFAligner`.
         class_weight : {None, "balanced"}, default=None
             Centre at the mean of all rows, or at the unweighted mean of the class
             means.
@@ -156,13 +211,20 @@ class ClassGeometryDisplay:
             The drawn display.
         """
         check_matplotlib(f"{cls.__name__}.from_moments")
-        display = cls._of_moments(moments, class_weight=class_weight, name=name)
+        display = cls._of_moments(
+            moments, frame=frame, class_weight=class_weight, name=name
+        )
         return display.plot(ax, **kwargs)
 
     @classmethod
-    def _of_moments(cls, moments, *, class_weight=None, name=None):
+    def _of_moments(cls, moments, *, frame="simplex", class_weight=None, name=None):
         directions = _units(ClassGeometry(moments, class_weight))
-        return cls(to_numpy(directions), moments.classes_, estimator_name=name)
+        return cls(
+            to_numpy(directions),
+            moments.classes_,
+            frame=ideal_vertices(frame, moments),
+            estimator_name=name,
+        )
 
     def plot(self, ax=None, **kwargs):
         """Draw the cosines.
@@ -180,9 +242,11 @@ class ClassGeometryDisplay:
             The display itself.
         """
         check_matplotlib(f"{type(self).__name__}.plot")
-        self.ax_, self.figure_ = axes_for(ax)
-        self.cosines_ = self.image_ = self.colorbar_ = self.histogram_ = None
-        if self.directions.shape[0] <= _MAX_MATRIX:
+        is_matrix = self.directions.shape[0] <= _MAX_MATRIX
+        self.ax_, self.figure_ = axes_for(ax, figsize=(6.4, 5 if is_matrix else 4))
+        self.cosines_ = self.ideal_cosines_ = None
+        self.image_ = self.colorbar_ = self.histogram_ = None
+        if is_matrix:
             self._draw_matrix(kwargs)
         else:
             self._draw_histogram(kwargs)
@@ -194,28 +258,33 @@ class ClassGeometryDisplay:
         from matplotlib.colors import CenteredNorm
 
         n_classes, ax = self.directions.shape[0], self.ax_
-        self.cosines_ = self.directions @ self.directions.T
-        np.fill_diagonal(self.cosines_, 1.0)
+        self.cosines_ = _gram(self.directions)
         own = np.eye(n_classes, dtype=bool)
-        gap = float(np.abs(self.cosines_ - self.ideal_cosine)[~own].max())
+        if self.frame is None:
+            self.ideal_cosines_ = np.where(own, 1.0, self.ideal_cosine)
+            values = self.cosines_
+        else:
+            self.ideal_cosines_ = _gram(self.frame)
+            values = self.cosines_ - self.ideal_cosines_
+        gap = float(np.abs(values - self.ideal_cosine)[~own].max())
         options = {"cmap": _colours(), "interpolation": "nearest"}
         if not {"vmin", "vmax"} & set(kwargs):  # matplotlib takes limits or a norm
             options["norm"] = CenteredNorm(self.ideal_cosine, max(gap, _LEAST_RANGE))
-        cells = np.ma.masked_array(self.cosines_, own)
+        cells = np.ma.masked_array(values, own)
         self.image_ = ax.imshow(cells, **options | kwargs)
         if n_classes <= _MAX_NUMBERS:
-            self._write_numbers(self.image_)
+            self._write_numbers(self.image_, values)
         self._label_classes()
         self._draw_scale()
 
-    def _write_numbers(self, image):
+    def _write_numbers(self, image, values):
         size = 8 if self.directions.shape[0] <= 8 else 7
-        for (i, j), value in np.ndenumerate(self.cosines_):
+        for (i, j), value in np.ndenumerate(values):
             if i != j:
                 red, green, blue, _ = image.cmap(image.norm(value))
                 dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
                 self.ax_.text(
-                    *(j, i, f"{value:.2f}".replace("-", "−")),
+                    *(j, i, self._number(value)),
                     ha="center",
                     va="center",
                     fontsize=size,
@@ -239,8 +308,16 @@ class ClassGeometryDisplay:
     def _draw_scale(self):
         bar = self.figure_.colorbar(self.image_, ax=self.ax_)
         bar.ax.axhline(self.ideal_cosine, color="#000000", linewidth=1.5)
-        bar.set_label(f"cosine ({self._ideal_text()})")
+        if self.frame is None:
+            bar.set_label(f"cosine ({self._ideal_text()})")
+        else:
+            bar.set_label("cosine − that of the frame")
         self.colorbar_ = bar
+
+    def _number(self, value):
+        """Text of a cosine, or of a difference with its sign."""
+        text = f"{value:.2f}" if self.frame is None else f"{value:+.2f}"
+        return text.replace("-", "−")
 
     def _ideal_text(self):
         exists = self.directions.shape[0] <= self.directions.shape[1] + 1
@@ -250,13 +327,17 @@ class ClassGeometryDisplay:
     def _draw_histogram(self, kwargs):
         from matplotlib.patches import StepPatch
 
-        edges = np.linspace(-1, 1, _BINS + 1)
-        counts = np.zeros(_BINS)
+        reach = 1 if self.frame is None else 2
+        edges = np.linspace(-reach, reach, reach * _BINS + 1)
+        counts = np.zeros(reach * _BINS)
         n_classes, xp = self.directions.shape[0], namespace(self.directions)
         for tile in gram_tiles(self.directions, xp):
-            off = to_numpy(without_diagonal(tile, tile.values, xp, np.nan))
+            values = tile.values
+            if self.frame is not None:
+                values = values - self.frame[tile.rows] @ self.frame[tile.columns].T
+            off = to_numpy(without_diagonal(tile, values, xp, np.nan))
             off = off[~np.isnan(off)]
-            counts += tile.times * np.histogram(np.clip(off, -1, 1), edges)[0]
+            counts += tile.times * np.histogram(np.clip(off, -reach, reach), edges)[0]
         shares = counts / (n_classes * (n_classes - 1))
         options = {"fill": True, "facecolor": BLUE, "edgecolor": BLUE, "alpha": 0.8}
         options = options_for(StepPatch, options, kwargs)
@@ -268,13 +349,17 @@ class ClassGeometryDisplay:
         on_the_left = self.ideal_cosine < (ends[0] + ends[1]) / 2
         self.ax_.set(
             xlim=(ends[0] - margin, ends[1] + margin),
-            xlabel=f"cosine of {n_classes} class means ({self._ideal_text()})",
+            xlabel=(
+                f"cosine of {n_classes} class means ({self._ideal_text()})"
+                if self.frame is None
+                else f"cosine of {n_classes} class means − that of the frame"
+            ),
             ylabel="share of the pairs",
         )
         ink = self.ax_.xaxis.label.get_color()
         self.ax_.axvline(self.ideal_cosine, color=ink, linestyle="--")
         self.ax_.annotate(
-            "simplex",
+            "simplex" if self.frame is None else "frame",
             (self.ideal_cosine, 1),
             xycoords=("data", "axes fraction"),
             xytext=(4 if on_the_left else -4, -4),
@@ -282,6 +367,13 @@ class ClassGeometryDisplay:
             ha="left" if on_the_left else "right",
             va="top",
         )
+
+
+def _gram(units):
+    """Cosines of unit rows, with 1 on the diagonal."""
+    found = units @ units.T
+    np.fill_diagonal(found, 1.0)
+    return found
 
 
 def _colours():

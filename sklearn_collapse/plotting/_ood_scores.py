@@ -13,17 +13,18 @@ from sklearn_collapse.plotting._style import (
     SERIES,
     axes_for,
     check_matplotlib,
+    check_scores,
     literal,
     options_for,
     shown,
 )
-from sklearn_collapse.utils._arrays import to_numpy
 
 _TPR = 0.95
 # Share of each set that may lie beyond either end of the axis, and how many times the
 # width of the in-distribution scores the axis may be: one far set would flatten all.
 _TAIL, _WIDEST = 0.005, 5
 _ROW = 0.85  # height of the tallest histogram, in rows
+_KINDS = {"hist": 1, "roc": 1, "both": 2}  # and how many axes they need
 
 
 class OODScoreDisplay:
@@ -51,17 +52,19 @@ class OODScoreDisplay:
     Attributes
     ----------
     ax_ : matplotlib Axes
-        Axes with the histograms or curves.
+        Axes with the histograms or curves; with ``kind="both"`` the histograms.
+    axes_ : ndarray of matplotlib Axes
+        Axes of each picture, one or two.
     figure_ : matplotlib Figure
         Figure of the axes.
     histograms_ : dict of str to matplotlib StepPatch
-        Histogram of each set, with ``kind="hist"``.
+        Histogram of each set; none with ``kind="roc"``.
     histograms_id_ : dict of str to matplotlib StepPatch
-        In-distribution histogram in the row of each set, with ``kind="hist"``.
+        In-distribution histogram in the row of each set; none with ``kind="roc"``.
     threshold_line_ : matplotlib Line2D
         The threshold, or with ``kind="roc"`` the true positive rate of 95 %.
     lines_ : dict of str to matplotlib Line2D
-        Curve of each set, with ``kind="roc"``.
+        Curve of each set; none with ``kind="hist"``.
 
     See Also
     --------
@@ -70,7 +73,10 @@ class OODScoreDisplay:
 
     Notes
     -----
-    In-distribution rows are the positives. Histograms show the share of the rows in
+    In-distribution rows are the positives, as in `fpr_at_tpr` with
+    ``positive="id"``: FPR95 is the share of a set that is accepted at the strictest
+    threshold that accepts 95 % of the in-distribution rows, a circle on the curve.
+    Histograms show the share of the rows in
     each bin. The axis leaves out half a percent of every set at either end and is at
     most five times as wide as the in-distribution scores; what lies beyond, infinite
     scores too, is counted in the outermost bins.
@@ -122,16 +128,16 @@ class OODScoreDisplay:
             In-distribution rows that the detector was not fitted on.
         X_ood : array-like of shape (m, d), or dict of str to array-like
             One out-of-distribution set, or several with their names.
-        kind : {"hist", "roc"}, default="hist"
-            Histograms, or receiver operating characteristics.
+        kind : {"hist", "roc", "both"}, default="hist"
+            Histograms, receiver operating characteristics, or both side by side.
         bins : int, default=50
             Number of bins of the histograms.
         name : str, default=None
             Title; by default the name of the class.
-        ax : matplotlib Axes, default=None
+        ax : matplotlib Axes, or two of them with ``kind="both"``, default=None
             Axes to draw into; by default those of a new figure.
         **kwargs : dict
-            Passed to what draws each set, ``ax.stairs`` or ``ax.plot``.
+            Passed to what draws each set, ``ax.stairs`` and ``ax.plot``.
 
         Returns
         -------
@@ -170,16 +176,16 @@ class OODScoreDisplay:
             Scores of in-distribution rows, larger = more in-distribution.
         scores_ood : array-like of shape (m,), or dict of str to array-like
             Scores of one out-of-distribution set, or of several with their names.
-        kind : {"hist", "roc"}, default="hist"
-            Histograms, or receiver operating characteristics.
+        kind : {"hist", "roc", "both"}, default="hist"
+            Histograms, receiver operating characteristics, or both side by side.
         bins : int, default=50
             Number of bins of the histograms.
         name : str, default=None
             Title.
-        ax : matplotlib Axes, default=None
+        ax : matplotlib Axes, or two of them with ``kind="both"``, default=None
             Axes to draw into; by default those of a new figure.
         **kwargs : dict
-            Passed to what draws each set, ``ax.stairs`` or ``ax.plot``.
+            Passed to what draws each set, ``ax.stairs`` and ``ax.plot``.
 
         Returns
         -------
@@ -196,8 +202,11 @@ class OODScoreDisplay:
             scores_ood = {"OOD": scores_ood}
         if not scores_ood:
             raise ValueError("scores_ood is empty: at least one set is needed.")
-        inside = _check(scores_id, "scores_id")
-        sets = {key: _check(v, f"scores_ood[{key!r}]") for key, v in scores_ood.items()}
+        inside = check_scores(scores_id, "scores_id")
+        sets = {
+            key: check_scores(v, f"scores_ood[{key!r}]")
+            for key, v in scores_ood.items()
+        }
         labelled = {
             key: (np.repeat([1, 0], [len(inside), len(s)]), _ranks(inside, s))
             for key, s in sets.items()
@@ -216,14 +225,14 @@ class OODScoreDisplay:
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
+        ax : matplotlib Axes, or two of them with ``kind="both"``, default=None
             Axes to draw into; by default those of a new figure.
-        kind : {"hist", "roc"}, default="hist"
-            Histograms, or receiver operating characteristics.
+        kind : {"hist", "roc", "both"}, default="hist"
+            Histograms, receiver operating characteristics, or both side by side.
         bins : int, default=50
             Number of bins of the histograms.
         **kwargs : dict
-            Passed to what draws each set, ``ax.stairs`` or ``ax.plot``.
+            Passed to what draws each set, ``ax.stairs`` and ``ax.plot``.
 
         Returns
         -------
@@ -231,25 +240,31 @@ class OODScoreDisplay:
             The display itself.
         """
         check_matplotlib(f"{type(self).__name__}.plot")
-        if kind not in ("hist", "roc"):
-            raise ValueError(f"kind must be 'hist' or 'roc', got {kind!r}.")
+        if kind not in _KINDS:
+            raise ValueError(f"kind must be one of {list(_KINDS)}, got {kind!r}.")
         if not isinstance(bins, Integral) or bins < 1:
             raise ValueError(f"bins must be a positive integer, got {bins!r}.")
-        size = (6.4, 1.6 + 0.8 * len(self.scores_ood)) if kind == "hist" else (5, 5)
-        self.ax_, self.figure_ = axes_for(ax, figsize=size)
+        self.axes_, self.figure_ = _axes(ax, kind, len(self.scores_ood))
+        self.ax_ = self.axes_[0]
         self.histograms_, self.histograms_id_, self.lines_ = {}, {}, {}
-        if kind == "hist":
-            self._draw_histograms(bins, kwargs)
-        else:
-            self._draw_curves(kwargs)
+        lines = []
+        if kind != "roc":
+            lines.append(self._draw_histograms(self.axes_[0], bins, kwargs))
+        if kind != "hist":
+            lines.append(self._draw_curves(self.axes_[-1], kind == "roc", kwargs))
+        self.threshold_line_ = lines[0]
         if self.estimator_name is not None:
-            self.ax_.set_title(shown(self.estimator_name), parse_math=False)
+            title = shown(self.estimator_name)
+            if kind == "both":
+                self.figure_.suptitle(title, parse_math=False)
+            else:
+                self.ax_.set_title(title, parse_math=False)
         return self
 
-    def _draw_histograms(self, bins, kwargs):
+    def _draw_histograms(self, ax, bins, kwargs):
         from matplotlib.patches import StepPatch
 
-        ax, n_sets = self.ax_, len(self.scores_ood)
+        n_sets = len(self.scores_ood)
         low, high = self._range()
         edges = np.linspace(low, high, bins + 1)
         inside = _shares(self.scores_id, edges)
@@ -274,9 +289,7 @@ class OODScoreDisplay:
             )
             ax.axhline(base, color=GREY, linewidth=0.5, zorder=0)
         threshold = np.clip(self.threshold, edges[0], edges[-1])  # it may be infinite
-        self.threshold_line_ = ax.axvline(
-            threshold, color=GREY, linestyle="--", linewidth=1, zorder=3
-        )
+        line = ax.axvline(threshold, color=GREY, linestyle="--", linewidth=1, zorder=3)
         room = edges[0] + 0.6 * (edges[-1] - edges[0]) > threshold
         ax.annotate(
             "95 % of ID →",
@@ -297,6 +310,7 @@ class OODScoreDisplay:
         ax.set_xlabel("score (grey: in-distribution)")
         for side in ("left", "right", "top"):
             ax.spines[side].set_visible(False)
+        return line
 
     def _label(self, key):
         auroc, fpr95 = 100 * self.auroc[key], 100 * self.fpr95[key]
@@ -315,47 +329,66 @@ class OODScoreDisplay:
         margin = 0.02 * (right - left) or width / 2
         return left - margin, right + margin
 
-    def _draw_curves(self, kwargs):
+    def _draw_curves(self, ax, with_numbers, kwargs):
         from matplotlib.lines import Line2D
 
-        ax = self.ax_
         for k, (key, scores) in enumerate(self.scores_ood.items()):
             y_true = np.repeat([1, 0], [len(self.scores_id), len(scores)])
             fpr, tpr, _ = roc_curve(y_true, _ranks(self.scores_id, scores))
+            label = self._label(key) if with_numbers else shown(key, 22)
             options = {
                 "color": SERIES[k % len(SERIES)],
                 "linestyle": LINES[k % len(LINES)],
-                "label": self._label(key).replace("\n", "  "),
+                "label": label.replace("\n", "  "),
             }
             options = options_for(Line2D, options, kwargs)
             (line,) = ax.plot(fpr, tpr, **options)
             self.lines_[key] = line
             share = np.mean(self.scores_id >= self.threshold)
             ax.plot(self.fpr95[key], share, "o", color=line.get_color(), markersize=6)
-        self.threshold_line_ = ax.axhline(
+        threshold = ax.axhline(
             _TPR, color=GREY, linestyle="--", linewidth=0.8, zorder=0
         )
         ax.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, zorder=0)
         ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
         ax.set_xlabel("share of OOD rows accepted (false positive rate)")
         ax.set_ylabel("share of ID rows accepted (true positive rate)")
-        literal(ax.legend(loc="lower right", frameon=False).get_texts())
+        legend = ax.legend(
+            loc="lower right",
+            frameon=False,
+            title="● 95 % of ID accepted: FPR95",
+            alignment="left",
+            title_fontsize="medium",
+        )
+        literal(legend.get_texts())
+        return threshold
 
 
-def _check(scores, name):
-    """Scores as a float64 vector without NaN."""
-    scores = np.asarray(to_numpy(scores), dtype=float)
-    if scores.ndim != 1 or not len(scores):
-        raise ValueError(
-            f"{name} must hold at least one score in one dimension, got shape "
-            f"{scores.shape}."
+def _axes(ax, kind, n_sets):
+    """Axes of the pictures and their figure; None makes new ones."""
+    if ax is not None:
+        axes = np.ravel(np.asarray(ax, dtype=object))
+        if len(axes) != _KINDS[kind]:
+            raise ValueError(
+                f"kind={kind!r} needs {_KINDS[kind]} Axes as ax, got {len(axes)}."
+            )
+        return axes, axes[0].get_figure()
+    height = 1.6 + 0.8 * n_sets
+    if kind != "both":
+        one, figure = axes_for(
+            None, figsize=(6.4, height) if kind == "hist" else (5, 5)
         )
-    if np.isnan(scores).any():
-        raise ValueError(
-            f"{name} contains NaN (first in row {int(np.argmax(np.isnan(scores)))}): "
-            f"such rows have no rank."
-        )
-    return scores
+        return np.array([one], dtype=object), figure
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(
+        1,
+        2,
+        figsize=(9.6, max(height, 4.2)),
+        width_ratios=(1.3, 1),
+        layout="constrained",
+    )
+    return axes, figure
 
 
 def _ranks(inside, outside):

@@ -1,6 +1,9 @@
 """What the displays share: axes, colours, and labels that come from users."""
 
+import numpy as np
 from sklearn.utils.validation import check_is_fitted
+
+from sklearn_collapse.utils._arrays import to_numpy
 
 # Okabe and Ito's colours, told apart by colour-blind readers. Nothing is told by
 # colour alone: every series has a line style, a hatch or a label of its own.
@@ -48,6 +51,22 @@ def fitted_moments(estimator):
             f"fitted from class moments, or use from_moments."
         )
     return moments
+
+
+def check_scores(scores, name):
+    """Scores as a float64 vector without NaN."""
+    scores = np.asarray(to_numpy(scores), dtype=float)
+    if scores.ndim != 1 or not len(scores):
+        raise ValueError(
+            f"{name} must hold at least one score in one dimension, got shape "
+            f"{scores.shape}."
+        )
+    if np.isnan(scores).any():
+        raise ValueError(
+            f"{name} contains NaN (first in row {int(np.argmax(np.isnan(scores)))}): "
+            f"such rows have no rank."
+        )
+    return scores
 
 
 def shown(label, longest=28):

@@ -6,10 +6,11 @@ import sys
 import numpy as np
 import pytest
 
-from sklearn_collapse import ClassMoments
+from sklearn_collapse import ClassMoments, plotting
 from sklearn_collapse.collapse import NeuralCollapseScorer
 from sklearn_collapse.ood import MahalanobisDetector
 from sklearn_collapse.plotting import (
+    CalibrationDisplay,
     ClassGeometryDisplay,
     CollapseTrajectoryDisplay,
     OODScoreDisplay,
@@ -30,6 +31,9 @@ def draw(display, X, y, **options):
     if display is OODScoreDisplay:
         detector = MahalanobisDetector().fit(X, y)
         return display.from_estimator(detector, X, {"a": X + 1, "b": 3 * X}, **options)
+    if display is CalibrationDisplay:
+        detector = MahalanobisDetector().fit(X, y)
+        return display.from_estimator(detector, X + 0.1, X_calibration=X, **options)
     scorer = NeuralCollapseScorer(metrics=["vci"]).fit(X, y)
     if display is CollapseTrajectoryDisplay:
         options = {"name": "NeuralCollapseScorer", **options}
@@ -38,6 +42,7 @@ def draw(display, X, y, **options):
 
 
 DISPLAYS = [
+    CalibrationDisplay,
     ClassGeometryDisplay,
     CollapseTrajectoryDisplay,
     OODScoreDisplay,
@@ -59,8 +64,20 @@ def test_axes_in_and_out(display, plt):
 
 
 @pytest.mark.parametrize("display", DISPLAYS)
+def test_every_display_is_public(display):
+    assert display.__name__ in plotting.__all__
+    assert len(DISPLAYS) == len(plotting.__all__)
+
+
+@pytest.mark.parametrize("display", DISPLAYS)
 def test_title(display):
     X, y = make_data()
+    if display is CalibrationDisplay:  # several curves share axes: names in the legend
+        drawn = draw(display, X, y).ax_.get_legend().get_texts()
+        assert drawn[0].get_text().startswith("MahalanobisDetector: ")
+        drawn = draw(display, X, y, name="mine").ax_.get_legend().get_texts()
+        assert drawn[0].get_text().startswith("mine: ")
+        return
     default = draw(display, X, y).ax_.get_title()
     assert default in ("NeuralCollapseScorer", "MahalanobisDetector")
     assert draw(display, X, y, name="mine").ax_.get_title() == "mine"
@@ -73,6 +90,7 @@ def test_options_of_matplotlib_by_their_short_names():
         *draw(SpectrumDisplay, X, y, mec="r", **line).lines_.values(),
         *draw(OODScoreDisplay, X, y, kind="roc", **line).lines_.values(),
         *draw(CollapseTrajectoryDisplay, X, y, **line).lines_.values(),
+        draw(CalibrationDisplay, X, y, **line).line_,
     ]
     for drawn in lines:
         found = drawn.get_linewidth(), drawn.get_color(), drawn.get_linestyle()
@@ -145,6 +163,7 @@ def test_names_from_users_are_text(plt):
         ClassGeometryDisplay.from_estimator(scorer, name="$\\bad{$"),
         OODScoreDisplay.from_predictions(np.arange(9.0), sets),
         OODScoreDisplay.from_predictions(np.arange(9.0), sets, kind="roc"),
+        CalibrationDisplay.from_predictions([0.5, 1.0], name="$\\bad{$"),
         CollapseTrajectoryDisplay.from_history(
             {0: {layer: {"vci": 1.0} for layer in sets}},
             {0: {"$\\bad{$": 1.0}},
@@ -158,7 +177,7 @@ def test_names_from_users_are_text(plt):
         display.figure_.canvas.draw()  # a formula that is wrong raises here
         texts = texts_of(display.figure_)
         assert any("$\\bad{$" in text for text in texts)
-        if not isinstance(display, SpectrumDisplay):
+        if not isinstance(display, (SpectrumDisplay, CalibrationDisplay)):
             (odd,) = {text for text in texts if text.startswith("two")}
             assert odd.startswith("two lines\N{REPLACEMENT CHARACTER}")
             (long,) = {text for text in texts if text.startswith("nnn")}
@@ -177,6 +196,7 @@ for draw in (
     lambda: ClassGeometryDisplay.from_moments(moments),
     lambda: OODScoreDisplay.from_predictions([1.0], [0.0]),
     lambda: ClassGeometryDisplay(moments.means_).plot(),
+    lambda: CalibrationDisplay.from_predictions([1.0]),
     lambda: CollapseTrajectoryDisplay.from_history({0: {"vci": 1.0}}),
 ):
     try:
@@ -202,5 +222,6 @@ def test_without_matplotlib():
         f"ClassGeometryDisplay.from_moments {needs}",
         f"OODScoreDisplay.from_predictions {needs}",
         f"ClassGeometryDisplay.plot {needs}",
+        f"CalibrationDisplay.from_predictions {needs}",
         f"CollapseTrajectoryDisplay.from_history {needs}",
     ]

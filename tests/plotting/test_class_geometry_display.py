@@ -6,6 +6,13 @@ import pytest
 
 from sklearn_collapse import ClassMoments
 from sklearn_collapse.collapse import NeuralCollapseScorer
+from sklearn_collapse.etf import (
+    ETFAligner,
+    ETFAlignmentScorer,
+    hierarchical_frame,
+    hypercube_frame,
+    orthoplex_frame,
+)
 from sklearn_collapse.metrics import nc2_max_angle
 from sklearn_collapse.plotting import ClassGeometryDisplay
 
@@ -149,3 +156,108 @@ def test_without_labels_classes_are_numbered():
     display = ClassGeometryDisplay(np.eye(3)).plot(cmap="PuOr")
     assert [t.get_text() for t in display.ax_.get_xticklabels()] == ["0", "1", "2"]
     assert display.image_.cmap.name == "PuOr"
+
+
+def units(rows):
+    """Rows about their mean, divided by their norms."""
+    centred = rows - rows.mean(axis=0)
+    return centred / np.linalg.norm(centred, axis=1, keepdims=True)
+
+
+TREE = [[0, 1], [2, 3]]
+
+
+def cosines_of(frame):
+    return units(frame) @ units(frame).T
+
+
+@pytest.mark.parametrize(
+    "frame", ["orthoplex", "hypercube", "spread", hierarchical_frame(TREE), "array"]
+)
+def test_another_frame(frame):
+    """Cells are the cosine gap, whose deviation the scorer measures."""
+    X, y = make_data()
+    if isinstance(frame, str) and frame == "array":
+        frame = np.random.default_rng(3).normal(size=(4, 3)) + 5
+    scorer = ETFAlignmentScorer(frame).fit(X, y)
+    display = ClassGeometryDisplay.from_estimator(scorer)
+    made = {"orthoplex": orthoplex_frame, "hypercube": hypercube_frame}
+    if isinstance(frame, str):
+        # Among 6 features; those of "spread" are a simplex, as 4 <= d + 1.
+        rows = np.eye(4) if frame == "spread" else made[frame](4)
+    else:
+        rows = frame
+    own = np.eye(4, dtype=bool)
+    expected = np.where(own, 1.0, cosines_of(rows))
+    np.testing.assert_allclose(display.ideal_cosines_, expected, atol=1e-9)
+    np.testing.assert_allclose(display.cosines_, cosines(X, y, "balanced"), atol=1e-12)
+    gap = display.image_.get_array().compressed()
+    np.testing.assert_allclose(gap, (display.cosines_ - expected)[~own], atol=1e-9)
+    assert gap.std() == pytest.approx(scorer.metrics_["cosine_gap_std"])
+    assert gap.mean() == pytest.approx(scorer.metrics_["cosine_gap_mean"])
+    assert display.ideal_cosine == 0
+    assert display.image_.norm(0.0) == pytest.approx(0.5)
+    assert display.colorbar_.ax.get_ylabel() == "cosine − that of the frame"
+    signs = {text.get_text()[0] for text in display.ax_.texts}
+    assert signs <= {"+", "−"}
+    # Given by hand, of moments or of another estimator: the same picture.
+    named = ClassGeometryDisplay.from_moments(
+        scorer.moments_, frame=frame, class_weight="balanced"
+    )
+    np.testing.assert_allclose(named.image_.get_array(), display.image_.get_array())
+    other = NeuralCollapseScorer(class_weight="balanced").fit(X, y)
+    given = ClassGeometryDisplay.from_estimator(other, frame=frame)
+    np.testing.assert_allclose(given.image_.get_array(), display.image_.get_array())
+
+
+def test_frame_of_an_estimator_and_its_assignment():
+    """Rows of the frame go to the classes that the estimator gave them to."""
+    frame = hierarchical_frame([[0, 1, 2], [3, 4]])
+    shuffled = frame[[3, 0, 4, 1, 2]]
+    y = np.repeat(np.arange(5), 3)
+    aligner = ETFAligner(shuffled, matching="optimal").fit(frame[y], y)
+    assert aligner.assignment_.tolist() != [0, 1, 2, 3, 4]
+    display = ClassGeometryDisplay.from_estimator(aligner)
+    np.testing.assert_allclose(display.image_.get_array().compressed(), 0, atol=1e-9)
+    in_order = ClassGeometryDisplay.from_moments(aligner.moments_, frame=shuffled)
+    assert np.abs(in_order.image_.get_array()).max() > 0.1
+    # The frame that is asked for goes before that of the estimator.
+    simplex = ClassGeometryDisplay.from_estimator(aligner, frame="simplex")
+    assert simplex.ideal_cosine == -0.25
+
+
+def test_aligner_of_a_simplex_is_about_the_mean_of_the_means():
+    X, y = make_data()
+    display = ClassGeometryDisplay.from_estimator(ETFAligner().fit(X, y))
+    np.testing.assert_allclose(display.cosines_, cosines(X, y, "balanced"), atol=1e-12)
+    assert display.ideal_cosine == -1 / 3
+    assert (display.ideal_cosines_[~np.eye(4, dtype=bool)] == -1 / 3).all()
+
+
+def test_histogram_against_a_frame():
+    X, y = make_data(201, d=30, n=900)
+    frame = np.random.default_rng(4).normal(size=(201, 7))
+    moments = ClassMoments.from_arrays(X, y)
+    display = ClassGeometryDisplay.from_moments(moments, frame=frame)
+    off = (cosines(X, y) - cosines_of(frame))[~np.eye(201, dtype=bool)]
+    shares, edges, _ = display.histogram_.get_data()
+    counts, _ = np.histogram(off, edges)
+    np.testing.assert_allclose(shares, counts / len(off), atol=3 / len(off))
+    assert (edges[0], edges[-1]) == (-2, 2)
+    assert off.min() < -1
+    (line,) = display.ax_.lines
+    np.testing.assert_allclose(line.get_xdata(), 0)
+    assert display.ax_.get_xlabel().endswith("− that of the frame")
+
+
+def test_frames_that_do_not_fit():
+    moments = ClassMoments.from_arrays(*make_data(6, d=2))
+    with pytest.raises(ValueError, match="6 classes have no 'orthoplex' frame"):
+        ClassGeometryDisplay.from_moments(moments, frame="orthoplex")
+    with pytest.raises(ValueError, match="frame has 5 rows, but y holds 6 classes"):
+        ClassGeometryDisplay.from_moments(moments, frame=np.eye(5))
+    with pytest.raises(ValueError, match=r"frame must be one of .* got 'cube'"):
+        ClassGeometryDisplay.from_moments(moments, frame="cube")
+    scorer = ETFAlignmentScorer("hypercube").fit_moments(moments)
+    with pytest.raises(ValueError, match="6 classes have no 'hypercube' frame"):
+        ClassGeometryDisplay.from_estimator(scorer)

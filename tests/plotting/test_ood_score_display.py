@@ -96,6 +96,42 @@ def test_curves(scores):
     np.testing.assert_allclose(display.threshold_line_.get_ydata(), 0.95)
 
 
+def test_both_pictures(scores, plt):
+    inside, sets = scores
+    display = OODScoreDisplay.from_predictions(inside, sets, kind="both", name="mine")
+    assert display.figure_.get_suptitle() == "mine"
+    assert display.ax_ is display.axes_[0]
+    assert set(display.histograms_) == set(display.lines_) == set(sets)
+    np.testing.assert_allclose(display.threshold_line_.get_xdata(), display.threshold)
+    hist, roc = display.axes_
+    assert all(line.axes is roc for line in display.lines_.values())
+    assert all(patch.axes is hist for patch in display.histograms_.values())
+    # The numbers are beside the histograms.
+    texts = [text.get_text() for text in roc.get_legend().get_texts()]
+    assert texts == list(sets)
+    _, axes = plt.subplots(1, 2)
+    assert list(display.plot(axes, kind="both", lw=3).axes_) == list(axes)
+    widths = {line.get_linewidth() for line in display.lines_.values()}
+    assert widths == {p.get_linewidth() for p in display.histograms_.values()} == {3}
+
+
+def test_the_positives_are_named(scores):
+    """FPR95 is that of fpr_at_tpr with positive="id", and the axes say so."""
+    inside, sets = scores
+    display = OODScoreDisplay.from_predictions(inside, sets, kind="roc")
+    assert "ID rows accepted (true positive" in display.ax_.get_ylabel()
+    assert "OOD rows accepted (false positive" in display.ax_.get_xlabel()
+    assert "95 % of ID accepted" in display.ax_.get_legend().get_title().get_text()
+
+
+@pytest.mark.parametrize(("kind", "n_axes"), [("both", 1), ("roc", 2), ("hist", 2)])
+def test_as_many_axes_as_pictures(scores, plt, kind, n_axes):
+    inside, sets = scores
+    _, axes = plt.subplots(1, n_axes)
+    with pytest.raises(ValueError, match=rf"kind='{kind}' needs . Axes as ax, got"):
+        OODScoreDisplay.from_predictions(inside, sets, kind=kind, ax=axes)
+
+
 def test_from_estimator_agrees_with_the_table(rng):
     X, y = rng.normal(size=(90, 4)), np.arange(90) % 3
     X_test, far = rng.normal(size=(40, 4)), {"far": 3 * rng.normal(size=(30, 4))}
@@ -152,7 +188,7 @@ def test_options_are_passed(scores):
 
 def test_what_is_refused(scores):
     inside, sets = scores
-    with pytest.raises(ValueError, match=r"kind must be 'hist' or 'roc', got 'pie'"):
+    with pytest.raises(ValueError, match=r"kind must be one of .*'both'\], got 'pie'"):
         OODScoreDisplay.from_predictions(inside, sets, kind="pie")
     with pytest.raises(ValueError, match=r"scores_ood\['x'\] contains NaN .* row 1"):
         OODScoreDisplay.from_predictions(inside, {"x": [0.0, np.nan]})
