@@ -66,8 +66,9 @@ class Page(HTMLParser):
             self.links.append(found["href"])
         if tag == "img" and not found.get("alt", "").strip():
             # Thumbnails of the gallery only repeat what the title beside them says.
-            if "alt" not in found or not found.get("src", "").endswith("_thumb.png"):
-                self.silent.append(found.get("src", "")[:80])
+            source = found.get("src", "")
+            if "alt" not in found or not source.endswith("_thumb.png"):
+                self.silent.append(source[:80])
 
     def handle_endtag(self, tag):
         self._in_style = False

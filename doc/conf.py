@@ -44,8 +44,8 @@ nitpick_ignore_regex = [
     (r"py:class", r"(an object|a set-like object) providing a view.*|D\[k\] if k.*"),
 ]
 html_math_renderer = "mathml"
-# For `sphinx-build -b linkcheck`, which CI does not run. Servers of journals turn robots
-# away, and anchors that scripts make are not found.
+# For `sphinx-build -b linkcheck`, which CI does not run. Servers of journals turn
+# robots away, and anchors that scripts make are not found.
 linkcheck_timeout = 20
 linkcheck_retries = 2
 linkcheck_workers = 4
