@@ -42,6 +42,59 @@ class ExtractedFeatures(NamedTuple):
     labels: Any
     head: Any
 
+    def save(self, path, *, test=None, ood=None):
+        """Save the file that ``sklearn-collapse report`` reads.
+
+        Parameters
+        ----------
+        path : str or path-like
+            ``.npz`` file to write: ``X``, ``y``, and with a head ``W``, ``b`` and
+            ``classes``. The suffix is added if it is missing.
+        test : ExtractedFeatures, default=None
+            Rows that are held out, saved as ``X_test`` and ``y_test``.
+        ood : dict of str to ExtractedFeatures or array of shape (m, d), default=None
+            Out-of-distribution sets, saved as ``ood_NAME``.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from sklearn_collapse.extraction import ExtractedFeatures
+        >>> X, y = np.eye(4), np.arange(4) % 2
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "last.npz"
+        ...     ExtractedFeatures(X, y, None).save(path, ood={"zero": 0 * X})
+        ...     sorted(np.load(path).files)
+        ['X', 'ood_zero', 'y']
+        """
+        arrays = {"X": self.features, "y": _saved_labels(self)}
+        if self.head is not None:
+            head = self.head
+            arrays |= {"W": head.coef_, "b": head.intercept_, "classes": head.classes_}
+        if test is not None:
+            arrays |= {"X_test": test.features, "y_test": _saved_labels(test)}
+        for name, rows in ({} if ood is None else ood).items():
+            found = rows.features if isinstance(rows, ExtractedFeatures) else rows
+            arrays[f"ood_{name}"] = to_numpy(found)
+        np.savez(path, **arrays)
+
+
+def _saved_labels(extracted):
+    labels = extracted.labels
+    if labels is None:
+        raise ValueError(
+            "There are no labels to save: use a loader that gives them, or "
+            "_replace(labels=...)."
+        )
+    labels = np.asarray(labels)
+    if labels.ndim != 1 or labels.dtype == object:
+        raise ValueError(
+            f"labels must be numbers or strings of shape (n,), got {labels.dtype} of "
+            f"shape {labels.shape}. Replace them with _replace(labels=...)."
+        )
+    return labels
+
 
 def extract(
     model,

@@ -11,6 +11,7 @@ from sklearn_collapse.etf import ETFAlignmentScorer
 from sklearn_collapse.metrics import METRICS, nc2_etf_error, ood_table
 from sklearn_collapse.moments import ClassMoments
 from sklearn_collapse.ood import LogitDetector, MahalanobisDetector, NECODetector
+from sklearn_collapse.report._classes import class_table
 from sklearn_collapse.report._load import FeatureSet
 from sklearn_collapse.whitening import SpectralWhitener
 
@@ -31,14 +32,19 @@ class Study:
     class_weight: str | None
     scorer: NeuralCollapseScorer
     moments: ClassMoments  # of the training rows as they are
+    aligner: ETFAlignmentScorer
     detectors: dict = field(default_factory=dict)
 
 
 class Report(NamedTuple):
-    """Plain numbers and strings, and what they were computed from."""
+    """Plain numbers and strings of one layer, and what they were computed from.
+
+    Once the pictures are drawn the study, which holds all rows, can be dropped.
+    """
 
     numbers: dict
-    study: Study
+    study: Study | None
+    pictures: dict | None = None
 
 
 def compute(features, *, class_weight=None, progress=lambda text: None):
@@ -54,12 +60,12 @@ def compute(features, *, class_weight=None, progress=lambda text: None):
     Returns
     -------
     Report
-        Its numbers have one entry per section, and "notes".
+        Its numbers have the name of the layer, one entry per section, and "notes".
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         study = _fit(features, class_weight, progress)
-        numbers = {}
+        numbers = {"name": features.layer or features.name}
         for name, (section, doing) in _SECTIONS.items():
             progress(doing)
             numbers[name] = section(study)
@@ -70,11 +76,14 @@ def compute(features, *, class_weight=None, progress=lambda text: None):
 def _fit(features, class_weight, progress):
     progress("class moments and collapse metrics")
     X, y = features.X, features.y
-    scorer = NeuralCollapseScorer(head=features.head, class_weight=class_weight)
+    scorer = NeuralCollapseScorer(
+        head=features.head, class_weight=class_weight, per_class=True
+    )
     moments = scorer.fit(X, y).moments_
     if class_weight is not None:  # they may be those of reweighted rows
         moments = ClassMoments.from_arrays(X, y)
-    study = Study(features, class_weight, scorer, moments)
+    aligner = ETFAlignmentScorer(head=features.head).fit_moments(moments)
+    study = Study(features, class_weight, scorer, moments, aligner)
     if features.ood:
         unit = ClassMoments.from_arrays(X, y, normalize=True)
         for name, detector in _detectors(features.head).items():
@@ -208,22 +217,15 @@ def _condition(Z, y):
 
 
 def _alignment(study):
-    """How far the class means are from a simplex, and each of them from its vertex."""
-    features = study.features
-    scorer = ETFAlignmentScorer(head=features.head).fit_moments(study.moments)
+    """How far the class means are from a simplex."""
+    features, scorer = study.features, study.aligner
     held_out = {}
     for name in _HELD_OUT_ALIGNMENT:
         score = scorer.set_params(criterion=name).score(
             features.X_test, features.y_test
         )
         held_out[name] = -score if name == "disparity" else score
-    labels = [str(label) for label in scorer.classes_.tolist()]
-    cosines = scorer.class_alignment_.tolist()
-    return {
-        "train": scorer.metrics_,
-        "held_out": held_out,
-        "classes": dict(zip(labels, cosines, strict=True)),
-    }
+    return {"train": scorer.metrics_, "held_out": held_out}
 
 
 def _ood(study):
@@ -234,6 +236,7 @@ def _ood(study):
 _SECTIONS = {
     "data": (_data, "rows and classes"),
     "collapse": (_collapse, "collapse metrics of the test rows"),
+    "classes": (class_table, "single classes"),
     "whitening": (_whitening, "whitening"),
     "alignment": (_alignment, "alignment with a simplex"),
     "ood": (_ood, "out-of-distribution table"),

@@ -28,13 +28,13 @@ def check_extra():
         ) from error
 
 
-def as_html(report):
+def as_html(reports):
     """Write the page.
 
     Parameters
     ----------
-    report : Report
-        Of `compute`.
+    reports : list of Report
+        Of `compute`; with pictures, or with the study that they are drawn from.
 
     Returns
     -------
@@ -59,17 +59,19 @@ def as_html(report):
         "formula": _formula,
     }
     source = files(__package__).joinpath("template.html.j2").read_text("utf-8")
+    (report,) = reports
     numbers = report.numbers
-    classes = [str(label) for label in report.study.scorer.classes_.tolist()]
+    classes = list(numbers["classes"])
     return environment.from_string(source).render(
-        numbers,
+        {key: value for key, value in numbers.items() if key != "classes"},
+        class_table=numbers["classes"],
         summary=_summary(numbers),
         tiles=_tiles(numbers),
         groups=_groups(numbers["collapse"]),
         ood_sets=_ood_sets(numbers),
         classes=classes if len(classes) <= _MANY_CLASSES else [],
         alignments=_alignments(numbers["alignment"]),
-        pictures=draw(report.study),
+        pictures=report.pictures or draw(report.study),
         versions=_versions(),
     )
 

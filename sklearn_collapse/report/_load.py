@@ -1,8 +1,11 @@
 """Read features from files: every problem is one line that names the file."""
 
+import os
 import zipfile
 import zlib
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.model_selection import train_test_split
@@ -23,7 +26,8 @@ _UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
 )
-_KEYS = "X and y, optionally X_test, y_test, W, b, classes"
+_KEYS = "X and y, optionally X_test, y_test, W, b, classes, ood_NAME"
+_OOD = "ood_"
 
 
 @dataclass
@@ -38,6 +42,53 @@ class FeatureSet:
     split: str
     head: LinearHead | None = None
     ood: dict = field(default_factory=dict)
+    layer: str = ""
+
+
+class LayerFiles(NamedTuple):
+    """Where a layer is read from."""
+
+    name: str
+    features: str
+    labels: str | None = None
+
+
+def layer_files(files):
+    """Names and files of layers.
+
+    Parameters
+    ----------
+    files : list of str
+        A pair of ``.npy`` files, or ``.npz`` files, each ``[NAME=]FILE``. NAME is by
+        default the file's stem.
+
+    Returns
+    -------
+    list of LayerFiles
+    """
+    if len(files) == 2 and any(file.endswith(".npy") for file in files):
+        name, path = _named(files[0])
+        return [LayerFiles(name, path, files[1])]
+    layers: dict[str, LayerFiles] = {}
+    for file in files:
+        name, path = _named(file)
+        if name in layers:
+            raise ReportError(
+                f"{file}: the name {name!r} is that of {layers[name].features} as "
+                f"well. Pass NAME=FILE to name the layers."
+            )
+        layers[name] = LayerFiles(name, path)
+    return list(layers.values())
+
+
+def _named(item):
+    """Split NAME=FILE; a file that is there may have such a path itself."""
+    name, found, path = item.partition("=")
+    if found and not Path(item).exists() and not {"/", os.sep} & set(name):
+        if not name or not path:
+            raise ReportError(f"{item}: expected NAME=FILE, or FILE alone.")
+        return name, path
+    return Path(item).stem, item
 
 
 def bundled():
@@ -55,20 +106,19 @@ def bundled():
         split="test rows come with the features",
         head=LinearHead(data.coef, data.intercept, classes=names),
         ood=dict(data.ood),
+        layer="bundled",
     )
 
 
-def from_files(features, labels, ood, test_size, seed):
-    """Read features, labels and out-of-distribution sets.
+def from_files(layer, ood, test_size, seed):
+    """Read features, labels and out-of-distribution sets of a layer.
 
     Parameters
     ----------
-    features : str
-        ``.npz`` file, or ``.npy`` file together with ``labels``.
-    labels : str or None
-        ``.npy`` file of labels.
+    layer : LayerFiles
+        ``.npz`` file, or ``.npy`` file together with one of labels.
     ood : list of str
-        ``NAME=FILE``.
+        ``NAME=FILE``: sets beside those that the file holds as ``ood_NAME``.
     test_size : float
         Share of the rows that is held out if the file has no test rows.
     seed : int
@@ -78,6 +128,7 @@ def from_files(features, labels, ood, test_size, seed):
     -------
     FeatureSet
     """
+    name, features, labels = layer
     arrays = _read(features)
     if labels is not None:
         arrays = {"X": _only(arrays, features, "X"), "y": _only(_read(labels), labels)}
@@ -109,13 +160,17 @@ def from_files(features, labels, ood, test_size, seed):
             f"nothing was fitted on them"
         )
     head = _head(arrays, X, y, features)
-    sets: dict = {}
+    sets = {
+        key.removeprefix(_OOD): _ood_rows(rows, X, features, key)
+        for key, rows in arrays.items()
+        if key.startswith(_OOD) and key != _OOD
+    }
     for item in ood:
-        name, rows = _ood_set(item, X)
-        if name in sets:
-            raise ReportError(f"--ood {item}: the name {name!r} is given twice.")
-        sets[name] = rows
-    return FeatureSet(features, X, y, X_test, y_test, split, head, sets)
+        set_name, rows = _ood_set(item, X)
+        if set_name in sets:
+            raise ReportError(f"--ood {item}: the name {set_name!r} is given twice.")
+        sets[set_name] = rows
+    return FeatureSet(features, X, y, X_test, y_test, split, head, sets, name)
 
 
 def _read(path):
@@ -231,11 +286,15 @@ def _ood_set(item, X):
     name, found, path = item.partition("=")
     if not found or not name or not path:
         raise ReportError(f"--ood {item}: expected NAME=FILE.")
-    rows = _rows(_only(_read(path), path, "X"), path, "X")
-    _check_width(rows, X, path, "X")
+    return name, _ood_rows(_only(_read(path), path, "X"), X, path, "X")
+
+
+def _ood_rows(rows, X, path, key):
+    rows = _rows(rows, path, key)
+    _check_width(rows, X, path, key)
     try:
         wide = rows.dtype.itemsize > 4
         check_finite(rows, squares_in="float64" if wide else "float32")
     except ValueError as error:
         raise ReportError(f"{path}: {error}") from None
-    return name, rows
+    return rows

@@ -14,17 +14,16 @@ def add_parser(commands):
         help="collapse metrics and out-of-distribution table of extracted features",
         description="Print the collapse metrics of extracted features, how their class "
         "means align with a simplex, how well whitening holds on test rows, and how "
-        "well detectors tell out-of-distribution sets from those. Without FEATURES "
+        "well detectors tell out-of-distribution sets from those. Without FILE "
         "the bundled features of a real network are used.",
     )
     report.add_argument(
         "features",
-        metavar="FEATURES",
-        nargs="?",
-        help=".npz with X, y and optionally X_test, y_test, W, b, classes; or .npy",
-    )
-    report.add_argument(
-        "labels", metavar="LABELS", nargs="?", help=".npy of labels, if X is an .npy"
+        metavar="[NAME=]FILE",
+        nargs="*",
+        help=".npz with X, y and optionally X_test, y_test, W, b, classes, ood_NAME; "
+        "or two .npy files, of features and of labels. Several .npz are layers or "
+        "checkpoints of one report; NAME is by default the file's stem",
     )
     report.add_argument(
         "--ood",
@@ -32,7 +31,7 @@ def add_parser(commands):
         action="append",
         default=[],
         help="out-of-distribution features, .npy, or .npz with X or one array; may be "
-        "repeated",
+        "repeated. Sets of several layers stand in their files as ood_NAME",
     )
     report.add_argument(
         "-o",
@@ -66,8 +65,9 @@ def add_parser(commands):
 def run(arguments):
     """Print the report, and write what was asked for."""
     # scikit-learn takes a second to import: not for --help.
+    from sklearn_collapse.report._document import as_json
     from sklearn_collapse.report._html import as_html, check_extra
-    from sklearn_collapse.report._text import as_json, as_text
+    from sklearn_collapse.report._text import as_text
 
     code, page = 0, arguments.output is not None
     if page:
@@ -77,31 +77,40 @@ def run(arguments):
             message = f"{arguments.output}: not written: {error}"
             print(one_line(message), file=sys.stderr)
             code, page = 2, False
-    report = _compute(_features(arguments), arguments)
+    reports = [_report(features, arguments, page) for features in _layers(arguments)]
     if page:
         _progress("HTML report")
-        _save(as_html(report), arguments.output)
+        _save(as_html(reports), arguments.output)
     if arguments.json is not None:
-        _write(as_json(report.numbers), arguments.json)
+        _write(as_json(reports), arguments.json)
     if arguments.json != "-":
-        print(as_text(report.numbers), flush=True)
+        print(as_text(reports), flush=True)
     return code
 
 
-def _features(arguments):
-    from sklearn_collapse.report._load import bundled, from_files
+def _layers(arguments):
+    """Yield the features of each layer, so that only one is in memory."""
+    from sklearn_collapse.report._load import bundled, from_files, layer_files
 
-    if arguments.features is None:
+    if not arguments.features:
         if arguments.ood:
-            raise ReportError("--ood needs FEATURES: the bundled ones bring sets.")
-        return bundled()
-    return from_files(
-        arguments.features,
-        arguments.labels,
-        arguments.ood,
-        arguments.test_size,
-        arguments.seed,
-    )
+            raise ReportError("--ood needs FILE: the bundled features bring sets.")
+        yield bundled()
+        return
+    layers = layer_files(arguments.features)
+    if len(layers) > 1:
+        if arguments.ood:
+            raise ReportError(
+                "--ood is for one layer: save the sets of each of several layers in "
+                "its file, as ood_NAME."
+            )
+        for layer in layers:  # before hours are spent on those before it
+            if not Path(layer.features).exists():
+                raise ReportError(f"{layer.features}: no such file.")
+    for layer in layers:
+        if len(layers) > 1:
+            _progress(f"layer {layer.name}")
+        yield from_files(layer, arguments.ood, arguments.test_size, arguments.seed)
 
 
 def _share(text):
@@ -124,15 +133,24 @@ def _seed(text):
     return int(text)
 
 
-def _compute(features, arguments):
+def _report(features, arguments, page):
+    """Numbers of a layer; its rows are let go."""
     from sklearn_collapse.report._compute import compute
 
     try:
-        return compute(
+        report = compute(
             features, class_weight=arguments.class_weight, progress=_progress
         )
     except (ValueError, TypeError) as error:
-        raise ReportError(f"{features.name}: {error}") from error
+        layer = features.layer
+        named = "" if Path(features.name).stem == layer else f"layer {layer}: "
+        raise ReportError(f"{features.name}: {named}{error}") from error
+    if page:
+        from sklearn_collapse.report._pictures import draw
+
+        _progress("pictures")
+        report = report._replace(pictures=draw(report.study))
+    return report._replace(study=None)
 
 
 def _write(text, target):

@@ -1,9 +1,9 @@
-"""The report as text for a terminal, and as JSON."""
+"""The report as text for a terminal."""
 
-import json
 import math
 
 from sklearn_collapse.metrics import METRICS
+from sklearn_collapse.report._document import as_document, comparison
 
 MEANING = {
     "nc1_pinv": "tr(S_W S_B^+) / C",
@@ -35,24 +35,45 @@ ALIGNMENT = {
     "head_alignment_mean": ("higher", "cosine of such a row with its vertex, mean"),
     "head_self_duality": ("lower", "head against class means, both centred"),
 }
+_CLASS_COLUMNS = {
+    "variance": "variance",
+    "nc1_trace_ratio": "NC1",
+    "mean_norm": "mean norm",
+    "vertex_cosine": "vertex",
+}
+_CLASSES_AT_END, _LONGEST = 10, 28
 _ARROW = {"lower": "v", "higher": "^", None: ""}
 
 
-def as_text(report):
-    """Format the report.
+def as_text(reports):
+    """Format the report: the layers one after the other, several compared first.
 
     Parameters
     ----------
-    report : dict
-        Of `compute`.
+    reports : list of Report, or dict
+        As for `as_document`.
 
     Returns
     -------
     str
     """
+    document = as_document(reports)
+    layers = document["layers"]
+    if len(layers) == 1:
+        return _layer(layers[0])
+    parts = [_comparison(document)]
+    for layer in layers:
+        title = f"Layer {layer['name']}"
+        parts.append(f"{'=' * len(title)}\n{title}\n{'=' * len(title)}")
+        parts.append(_layer(layer))
+    return "\n\n".join(parts)
+
+
+def _layer(report):
     parts = [
         _data(report["data"]),
         _collapse(report["collapse"]),
+        _classes(report["classes"]),
         _alignment(report["alignment"]),
         _whitening(report["whitening"]),
         _ood(report),
@@ -61,9 +82,65 @@ def as_text(report):
     return "\n\n".join(parts)
 
 
-def as_json(report):
-    """Write the report's numbers as strict JSON; nan and inf become strings."""
-    return json.dumps(_plain(report), indent=2, allow_nan=False)
+def _comparison(document):
+    """Metric by layer."""
+    rows = [
+        [
+            f"{row['metric']} ({row['set']})" if "set" in row else row["metric"],
+            _ARROW[row["direction"]],
+            row["rows"],
+            *("" if value is None else number(value) for value in row["values"]),
+        ]
+        for row in comparison(document)
+    ]
+    names = [layer["name"] for layer in document["layers"]]
+    table = _table(["metric", "", "rows", *names], rows, "lcl" + "r" * len(names))
+    return f"{len(names)} layers (^ higher, v lower is more collapsed)\n{table}"
+
+
+def _classes(classes):
+    """The classes, or those at both ends by what is left of a class after collapse."""
+    shown = _at_the_ends(classes)
+    rows = [
+        [
+            _name(label),
+            f"{row['rows']}",
+            *(number(row[key]) for key in _CLASS_COLUMNS),
+            _name(row["nearest"]),
+            number(row["nearest_cdnv"]),
+            number(row["ncm_accuracy_test"]),
+        ]
+        for label, row in shown.items()
+    ]
+    head = ["class", "rows", *_CLASS_COLUMNS.values(), "nearest", "CDNV", "test acc."]
+    title = "Classes"
+    if len(shown) < len(classes):
+        title += f" ({len(shown)} of {len(classes)}: most and least NC1)"
+    align = "lr" + "r" * len(_CLASS_COLUMNS) + "lrr"
+    return (
+        f"{title}; CDNV: with the nearest; test acc.: of the nearest mean\n"
+        f"{_table(head, rows, align)}"
+    )
+
+
+def _name(label):
+    """Label of a class on one line, of bounded length."""
+    text = " ".join("".join(c if c.isprintable() else " " for c in label).split())
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
+def _at_the_ends(classes):
+    """Classes in their order; of many those with most and with least NC1."""
+    if len(classes) <= 2 * _CLASSES_AT_END:
+        return classes
+
+    def undefined_last(label):
+        value = classes[label]["nc1_trace_ratio"]
+        return (math.isnan(value), -value)
+
+    ordered = sorted(classes, key=undefined_last)
+    chosen = ordered[:_CLASSES_AT_END] + ordered[-_CLASSES_AT_END:]
+    return {label: classes[label] for label in chosen}
 
 
 def _data(data):
@@ -183,13 +260,3 @@ def number(value):
     if not math.isfinite(value):
         return str(value)
     return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 else f"{value:.3g}"
-
-
-def _plain(value):
-    if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value

@@ -362,3 +362,44 @@ def test_digits():
     for name, value in manual.metrics_.items():
         # Batches of other sizes are rounded otherwise.
         assert_allclose(by_extract.metrics_[name], value, rtol=1e-4, err_msg=name)
+
+
+# -- files for the report ------------------------------------------------------------
+
+
+def test_saved_for_the_report(data, tmp_path, capsys):
+    """What the command reads is what was extracted."""
+    from sklearn_collapse.report.cli import main
+
+    X, y = data
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(X[0].size, 6), nn.ReLU())
+    net = nn.Sequential(*net, nn.Linear(6, int(max(y)) + 1)).eval()
+    name = str(len(net) - 1)
+    found = extract(net, loader_of(X, y, 16), head=name)
+    ood = {"far": found._replace(features=found.features + 1), "zero": np.zeros((3, 6))}
+    found.save(tmp_path / "last", test=found, ood=ood)
+    stored = np.load(tmp_path / "last.npz")
+    assert_array_equal(stored["X"], found.features)
+    assert_array_equal(stored["X_test"], found.features)
+    assert_array_equal(stored["y_test"], y)
+    assert_array_equal(stored["W"], net[-1].weight.detach().numpy())
+    assert_array_equal(stored["b"], net[-1].bias.detach().numpy())
+    assert_array_equal(stored["ood_far"], found.features + 1)
+    assert main(["report", str(tmp_path / "last.npz"), "--json", "-"]) == 0
+    assert '"test rows come with the features"' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (None, "There are no labels"),
+        (np.zeros((3, 2)), "shape \\(3, 2\\)"),
+        (np.array(["a", None, "b"]), "got object"),
+    ],
+)
+def test_labels_that_cannot_be_saved(tmp_path, labels, message):
+    found = ExtractedFeatures(np.eye(3), labels, None)
+    with pytest.raises(ValueError, match=message):
+        found.save(tmp_path / "x.npz")
+    assert not (tmp_path / "x.npz").exists()

@@ -76,7 +76,8 @@ def numbers(run):
     def call(*arguments):
         code, out, err = run(*arguments, "--json", "-")
         assert (code, err) == (0, "")
-        return json.loads(out)
+        (layer,) = json.loads(out)["layers"]
+        return layer
 
     return call
 
@@ -363,7 +364,8 @@ def test_pairs_of_npy_files(numbers, arrays, tmp_path):
         np.save(tmp_path / f"{key}.npy", value)
     pair = numbers(tmp_path / "X.npy", tmp_path / "y.npy")
     whole = numbers(save(tmp_path / "plain.npz", **plain))
-    pair["data"].pop("name"), whole["data"].pop("name")
+    for report in (pair, whole):
+        del report["data"]["name"], report["name"]
     assert pair == whole
 
 
@@ -465,10 +467,13 @@ def test_json_file(run, numbers, arrays, tmp_path):
     _, expected, _ = run(path)
     code, out, err = run(path, "--json", tmp_path / "report.json")
     assert (code, out, err) == (0, expected, "")
-    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    assert report == numbers(path)
-    sections = {"data", "collapse", "whitening", "alignment", "ood"}
-    assert set(report) == sections | {"notes"}
+    document = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert document["layers"] == [numbers(path)]
+    sections = {"data", "collapse", "classes", "whitening", "alignment", "ood"}
+    assert set(document["layers"][0]) == sections | {"name", "notes"}
+    assert set(document) == {"format", "version", "made_with", "layers"}
+    assert (document["format"], document["version"]) == ("sklearn_collapse.report", 1)
+    assert document["made_with"]["NumPy"] == np.__version__
 
 
 def test_json_is_strict(run, tmp_path):
@@ -481,7 +486,7 @@ def test_json_is_strict(run, tmp_path):
     def refuse(constant):
         raise AssertionError(constant)
 
-    report = json.loads(out, parse_constant=refuse)
+    (report,) = json.loads(out, parse_constant=refuse)["layers"]
     assert report["collapse"]["train"]["nc2_etf_error"] == "nan"
     assert any("nc2_etf_error" in note for note in report["notes"])
     _, text, _ = run(tmp_path / "many.npz")
@@ -825,7 +830,7 @@ def test_ood_name_given_twice(fails, arrays, far):
 
 def test_ood_without_features(fails, far):
     np.save("far.npy", far)
-    assert fails("--ood", "far=far.npy").startswith("--ood needs FEATURES")
+    assert fails("--ood", "far=far.npy").startswith("--ood needs FILE")
 
 
 @pytest.mark.parametrize("target", [".", "nowhere/report.json"])

@@ -99,7 +99,8 @@ def write(tmp_path, capsys):
         out, err = capsys.readouterr()
         assert err == ""
         assert "Neural collapse (" in out  # the text as well
-        return page.read_text("utf-8"), json.loads(numbers.read_text())
+        (layer,) = json.loads(numbers.read_text())["layers"]
+        return page.read_text("utf-8"), layer
 
     return call
 
@@ -126,7 +127,8 @@ def bundled(tmp_path_factory):
     )
     assert (result.returncode, result.stderr) == (0, "")
     source = (folder / "page.html").read_text("utf-8")
-    return source, json.loads((folder / "numbers.json").read_text())
+    (layer,) = json.loads((folder / "numbers.json").read_text())["layers"]
+    return source, layer
 
 
 def pictures(page):
@@ -254,7 +256,8 @@ def test_alignment_tables(bundled):
             assert test == ""
     shown = [cells for _, cells in Page(source).table("Cosine of each")]
     assert shown == [
-        [name, f"{value:.4f}"] for name, value in alignment["classes"].items()
+        [name, f"{row['vertex_cosine']:.4f}"]
+        for name, row in numbers["classes"].items()
     ]
 
 
@@ -497,7 +500,7 @@ def test_missing_extra(missing, monkeypatch, tmp_path, capsys):
     assert err.endswith("pip install 'sklearn-collapse[report]'\n")
     assert missing in err
     assert not page.exists()
-    assert json.loads(numbers.read_text())["data"]["n_classes"] == 2
+    assert json.loads(numbers.read_text())["layers"][0]["data"]["n_classes"] == 2
 
 
 @pytest.mark.parametrize("target", [".", "nowhere/page.html"])

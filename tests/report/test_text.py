@@ -7,13 +7,19 @@ import re
 import pytest
 
 from sklearn_collapse.metrics import METRICS
-from sklearn_collapse.report._text import ALIGNMENT, as_json, as_text
+from sklearn_collapse.report import _text
+from sklearn_collapse.report._document import as_json
+from sklearn_collapse.report._text import ALIGNMENT
 
 NAMES = [
     name
     for name, m in METRICS.items()
     if m.family == "collapse" and "unit_moments" not in m.needs
 ]
+
+
+def as_text(report):
+    return _text.as_text({"layers": [report]})
 
 
 @pytest.fixture
@@ -59,7 +65,19 @@ def report():
         "alignment": {
             "train": {name: (k + 1) / 16 for k, name in enumerate(ALIGNMENT)},
             "held_out": {"disparity": 3.5, "alignment_min": -0.25},
-            "classes": {"a": 0.5, "b": 0.75},
+        },
+        "classes": {
+            label: {
+                "rows": 20 + k,
+                "variance": 0.5 + k,
+                "nc1_trace_ratio": 0.25 + k,
+                "mean_norm": 1.5 + k,
+                "vertex_cosine": 0.75 - k,
+                "nearest": "cat",
+                "nearest_cdnv": 0.125 + k,
+                "ncm_accuracy_test": 0.875 - k,
+            }
+            for k, label in enumerate(["cat", "a label"])
         },
         "ood": [
             {
@@ -156,6 +174,52 @@ def test_alignment_without_head(report):
     assert "head_" not in as_text(report)
 
 
+def test_classes(report):
+    head, _, *rows = table_after(as_text(report), "Classes")
+    columns = ["class", "rows", "variance", "NC1", "mean norm", "vertex", "nearest"]
+    assert re.split(r"  +", head) == [*columns, "CDNV", "test acc."]
+    assert [re.split(r"  +", row) for row in rows] == [
+        [
+            "cat",
+            "20",
+            "0.5000",
+            "0.2500",
+            "1.5000",
+            "0.7500",
+            "cat",
+            "0.1250",
+            "0.8750",
+        ],
+        [
+            *("a label", "21", "1.5000", "1.2500", "2.5000", "-0.2500", "cat"),
+            *("1.1250", "-0.1250"),
+        ],
+    ]
+
+
+def test_many_classes(report):
+    """Those at both ends; the ones without a value are the last."""
+    row = report["classes"]["cat"]
+    report["classes"] = {
+        f"class {k}": row | {"nc1_trace_ratio": math.nan if k == 7 else (k - 20) ** 2}
+        for k in range(60)
+    }
+    text = as_text(report)
+    assert "Classes (20 of 60: most and least NC1)" in text
+    shown = [line.split()[1] for line in table_after(text, "Classes")[2:]]
+    values = {k: (k - 20) ** 2 for k in range(60) if k != 7}
+    ordered = [*sorted(values, key=lambda k: -values[k]), 7]
+    assert shown == [str(k) for k in ordered[:10] + ordered[-10:]]
+
+
+def test_label_that_is_no_line(report):
+    row = report["classes"].pop("cat")
+    report["classes"] = {"a\nb \x1b[31m" + "x" * 99: row}
+    (line,) = table_after(as_text(report), "Classes")[2:]
+    assert line.startswith("a b [31mxxx")
+    assert "...    20  " in line
+
+
 def test_whitening(report):
     head, _, *rows = table_after(as_text(report), "Whitening")
     assert head.split() == ["covariance", "rank", "before", "training", "test"]
@@ -247,9 +311,14 @@ def test_text_is_plain_ascii(report):
     assert as_text(report).isascii()
 
 
+def layer_of(text, **options):
+    (layer,) = json.loads(text, **options)["layers"]
+    return layer
+
+
 def test_json(report):
     """Nothing is lost or rounded; infinity is a string."""
-    read = json.loads(as_json(report))
+    read = layer_of(as_json({"layers": [report]}))
     assert read["whitening"]["total"].pop("condition_test") == "inf"
     del report["whitening"]["total"]["condition_test"]
     assert read == report
@@ -262,6 +331,6 @@ def test_json_of_numbers_that_json_lacks(report):
     def refuse(constant):
         raise AssertionError(constant)
 
-    plain = json.loads(as_json(report), parse_constant=refuse)
+    plain = layer_of(as_json({"layers": [report]}), parse_constant=refuse)
     assert plain["collapse"]["train"] == {"a": "nan", "b": "-inf", "c": ["inf", 1.0]}
     assert plain["data"]["ood_rows"] == {"3": 4}
