@@ -208,9 +208,7 @@ def unknown_name(name, lister="sorted(METRICS)"):
     """Error text for a name that is not in METRICS; what lists all of them."""
     close = get_close_matches(name.removeprefix("neg_"), METRICS, n=3)
     hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
-    return (
-        f"{name!r} is not the name of a metric.{hint} {lister} lists all of them."
-    )
+    return f"{name!r} is not the name of a metric.{hint} {lister} lists all of them."
 
 
 def _parameters(function, name):

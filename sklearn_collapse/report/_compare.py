@@ -96,8 +96,10 @@ def _names(entries, wanted):
     for name in wanted:
         if name not in had:
             close = get_close_matches(name, had, n=3)
-            hint = f"did you mean {' or '.join(map(repr, close))}?" if close else (
-                f"they have {', '.join(had)}."
+            hint = (
+                f"did you mean {' or '.join(map(repr, close))}?"
+                if close
+                else (f"they have {', '.join(had)}.")
             )
             raise ReportError(f"--metrics: no report has {name!r}; {hint}")
     return list(dict.fromkeys(wanted))
@@ -143,7 +145,9 @@ def _difference(name, entry, first):
         spread = _spread(values)
     else:  # every resample of one with every resample of the other
         values = (theirs[:, None] - ours[None, :]).ravel()
-        spread = float(np.hypot(*(interval["standard_error"] for interval in intervals)))
+        spread = float(
+            np.hypot(*(interval["standard_error"] for interval in intervals))
+        )
     low, high = _ends(value, values, first.intervals["confidence_level"], "basic")
     return found | {
         "low": low,

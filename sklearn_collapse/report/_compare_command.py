@@ -1,10 +1,8 @@
 """``sklearn-collapse compare``: reports that were written as JSON, side by side."""
 
 import json
-import sys
 
-from sklearn_collapse.report._conditions import add_fail_if
-from sklearn_collapse.report._errors import failure_line
+from sklearn_collapse.report._conditions import add_fail_if, exit_code
 
 
 def add_parser(commands):
@@ -46,7 +44,6 @@ def run(arguments):
     """Print the comparison, and write what was asked for."""
     from sklearn_collapse.report._compare import compare, numbers_for_conditions
     from sklearn_collapse.report._compare_text import as_text
-    from sklearn_collapse.report._conditions import failures
     from sklearn_collapse.report._document import plain
     from sklearn_collapse.report._output import write
     from sklearn_collapse.report._read import read_entries
@@ -59,7 +56,4 @@ def run(arguments):
     if arguments.json != "-":
         print(as_text(comparison), flush=True)
     numbers = numbers_for_conditions(entries, comparison)
-    failed = failures(arguments.fail_if, numbers)
-    for line in failed:
-        print(failure_line(line), file=sys.stderr)
-    return 1 if failed else 0
+    return exit_code(arguments.fail_if, numbers)

@@ -1,6 +1,6 @@
 """A comparison of reports as text for a terminal."""
 
-from sklearn_collapse.report._text import ALIGNMENT, _ARROW, _table, number
+from sklearn_collapse.report._text import _ARROW, ALIGNMENT, _table, interval, number
 
 
 def as_text(comparison):
@@ -49,9 +49,9 @@ def _metrics(comparison):
                     _ARROW[row["direction"]] if k == 1 else "",
                     f"[{k}]",
                     _shown(found["value"]),
-                    _interval(found),
+                    interval(found),
                     _signed(difference.get("value")),
-                    _interval(difference),
+                    interval(difference),
                     "*" if difference.get("leaves_out_zero") else "",
                 ]
             )
@@ -115,8 +115,3 @@ def _signed(value):
         return ""
     text = number(value)
     return f"+{text}" if value > 0 else text
-
-
-def _interval(found):
-    ends = [found.get(end) for end in ("low", "high")]
-    return "" if None in ends else " to ".join(map(number, ends))

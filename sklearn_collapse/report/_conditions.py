@@ -4,10 +4,11 @@ import argparse
 import math
 import operator
 import re
+import sys
 from difflib import get_close_matches
 from typing import NamedTuple
 
-from sklearn_collapse.report._errors import ReportError
+from sklearn_collapse.report._errors import ReportError, failure_line
 
 _OPERATORS = {
     "<": operator.lt,
@@ -75,6 +76,24 @@ def as_condition(text):
     return Condition(match["name"], match["sign"], limit)
 
 
+def exit_code(conditions, numbers):
+    """1 if a condition holds, with a line on standard error for each; else 0.
+
+    Parameters
+    ----------
+    conditions, numbers
+        As for `failures`.
+
+    Returns
+    -------
+    int
+    """
+    failed = failures(conditions, numbers)
+    for line in failed:
+        print(failure_line(line), file=sys.stderr)
+    return 1 if failed else 0
+
+
 def failures(conditions, numbers):
     """What holds of the conditions.
 
@@ -82,8 +101,7 @@ def failures(conditions, numbers):
     ----------
     conditions : list of Condition
     numbers : dict of str to dict of str to float or None
-        By the name of a layer, or "" if there is one alone. A condition is about the
-        layers that have its name.
+        By the name of a layer. A condition is about the layers that have its name.
 
     Returns
     -------
@@ -103,11 +121,10 @@ def failures(conditions, numbers):
             raise ReportError(_unknown(condition, numbers))
         for layer in known:
             value = numbers[layer][condition.name]
-            where = f"{layer}: " if layer else ""
             if value is None or math.isnan(value):
-                lines.append(f"{where}{condition.name} is undefined: {condition}")
+                lines.append(f"{layer}: {condition.name} is undefined: {condition}")
             elif _OPERATORS[condition.sign](value, condition.limit):
-                lines.append(f"{where}{condition.name} is {value:.6g}: {condition}")
+                lines.append(f"{layer}: {condition.name} is {value:.6g}: {condition}")
     return lines
 
 
@@ -122,7 +139,11 @@ def _finite(text):
 def _unknown(condition, numbers):
     names = list(dict.fromkeys(name for found in numbers.values() for name in found))
     close = get_close_matches(condition.name, names, n=3)
-    hint = f"did you mean {' or '.join(map(repr, close))}?" if close else (
-        "names are those of the JSON, such as 'vci', 'test.vci', 'alignment.disparity'."
+    hint = (
+        f"did you mean {' or '.join(map(repr, close))}?"
+        if close
+        else (
+            "names are those of the JSON, such as 'vci', 'test.vci', 'alignment.disparity'."
+        )
     )
     return f"--fail-if {condition}: there is no {condition.name!r}; {hint}"

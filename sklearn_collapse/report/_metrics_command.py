@@ -112,7 +112,9 @@ def _definition(name, metric):
         f"function       {facts['function']}",
     ]
     parts = ["\n".join(lines)]
-    parts += [f"{title}\n\n{sections[title]}" for title in _SECTIONS if title in sections]
+    parts += [
+        f"{title}\n\n{sections[title]}" for title in _SECTIONS if title in sections
+    ]
     return "\n\n".join(parts)
 
 
@@ -136,7 +138,10 @@ def _facts(name, metric):
 def _range(metric):
     """The range, open where it is unbounded."""
     low, high = metric.range
-    left, right = "[" if math.isfinite(low) else "(", "]" if math.isfinite(high) else ")"
+    left, right = (
+        "[" if math.isfinite(low) else "(",
+        "]" if math.isfinite(high) else ")",
+    )
     return f"{left}{low:g}, {high:g}{right}"
 
 
