@@ -63,11 +63,11 @@ def numbers_for_conditions(entries, comparison):
     Returns
     -------
     dict of str to dict of str to float or None
-        By the number of a report, such as "[2]"; "NAME.difference" is that of any
-        number, and of collapse metrics "NAME.difference.low" and
-        "NAME.difference.high" are the ends of its interval.
+        By the report; "NAME.difference" is that of any number, and of collapse metrics
+        "NAME.difference.low" and "NAME.difference.high" are the ends of its interval.
     """
-    first, found = entries[0].numbers, {"[1]": entries[0].numbers}
+    first = entries[0].numbers
+    found = {_label(0, entries[0]): first}
     for k, entry in enumerate(entries[1:], 1):
         numbers = dict(entry.numbers)
         for name in first | entry.numbers:
@@ -77,8 +77,12 @@ def numbers_for_conditions(entries, comparison):
             difference = row["reports"][k]["difference"] or {}
             for end in ("low", "high"):
                 numbers[f"{name}.difference.{end}"] = difference.get(end)
-        found[f"[{k + 1}]"] = numbers
+        found[_label(k, entry)] = numbers
     return found
+
+
+def _label(k, entry):
+    return f"[{k + 1}] {entry.file}#{entry.layer}"
 
 
 def is_paired(entry, first):
@@ -176,6 +180,10 @@ def _notes(entries):
         notes.append(
             "A report without intervals has none for its differences either: "
             "`sklearn-collapse report FILE --resamples 100 --json OUT` gives them."
+        )
+    elif any(None in entry.intervals["metrics"].values() for entry in entries):
+        notes.append(
+            "Where an interval is missing there were too few training rows for one."
         )
     for what, values in (
         ("class_weight", [entry.class_weight for entry in entries]),

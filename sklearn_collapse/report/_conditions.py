@@ -68,7 +68,7 @@ def as_condition(text):
     """
     match = _CONDITION.fullmatch(text.strip())
     limit = _finite(match["limit"]) if match else None
-    if limit is None:
+    if match is None or limit is None:
         raise argparse.ArgumentTypeError(
             f"must be NAME, one of {' '.join(_OPERATORS)}, and a number, as in "
             f"vci>0.5, got {text!r}"
@@ -139,11 +139,7 @@ def _finite(text):
 def _unknown(condition, numbers):
     names = list(dict.fromkeys(name for found in numbers.values() for name in found))
     close = get_close_matches(condition.name, names, n=3)
-    hint = (
-        f"did you mean {' or '.join(map(repr, close))}?"
-        if close
-        else (
-            "names are those of the JSON, such as 'vci', 'test.vci', 'alignment.disparity'."
-        )
-    )
+    hint = f"did you mean {' or '.join(map(repr, close))}?"
+    if not close:
+        hint = "names are those of the JSON, such as 'vci' or 'test.vci'."
     return f"--fail-if {condition}: there is no {condition.name!r}; {hint}"

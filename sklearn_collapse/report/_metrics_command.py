@@ -15,6 +15,7 @@ _LETTERS = {
     "cloning": "c",
 }
 _SECTIONS = ("Notes", "References")
+_LABELLED = ("collapse", "regression")
 
 
 def add_parser(commands):
@@ -89,9 +90,9 @@ def _listing(chosen):
         parts.append(_table(head, rows, "lcllll"))
     letters = ", ".join(f"{letter} {name}" for name, letter in _LETTERS.items())
     parts.append(
-        f"v: lower is more collapsed (without labels: less degenerate), ^: higher is.\n"
-        f"same: what leaves the value unchanged: {letters} (every row\nrepeated "
-        f"equally often). `sklearn-collapse metrics NAME` prints a definition."
+        f"v lower, ^ higher is more collapsed; without labels: less degenerate.\n"
+        f"same: what leaves the value as it is: {letters}.\n"
+        f"`sklearn-collapse metrics NAME` prints a definition."
     )
     return "\n\n".join(parts)
 
@@ -100,13 +101,14 @@ def _definition(name, metric):
     facts = _facts(name, metric)
     summary, sections = _docstring(metric.function)
     direction = facts["direction"]
+    better = "more collapsed" if metric.family in _LABELLED else "less degenerate"
     lines = [
         f"{name}: {summary}",
         "",
         f"family         {facts['family']}",
         f"needs          {', '.join(facts['needs'])}",
         f"range          {_range(metric)}",
-        f"direction      {f'{direction} is more collapsed' if direction else 'neither'}",
+        f"direction      {f'{direction} is {better}' if direction else 'neither'}",
         f"unchanged by   {', '.join(facts['invariances']) or 'none of these maps'}",
         f"source         {facts['source']}",
         f"function       {facts['function']}",
@@ -142,12 +144,12 @@ def _range(metric):
         "[" if math.isfinite(low) else "(",
         "]" if math.isfinite(high) else ")",
     )
-    return f"{left}{low:g}, {high:g}{right}"
+    return f"{left}{low:.4g}, {high:.4g}{right}"
 
 
 def _docstring(function):
     """Summary line and sections by title."""
-    lines = inspect.getdoc(function).splitlines()
+    lines = (inspect.getdoc(function) or "").splitlines()
     starts = [k for k, line in enumerate(lines) if line and set(line) == {"-"}]
     ends = [*(k - 1 for k in starts[1:]), len(lines)]
     sections = {
