@@ -54,7 +54,9 @@ def test_definition(run, name):
     assert out.startswith(f"{name}: {doc.splitlines()[0]}\n")
     for text in (metric.family, metric.source, *metric.needs, *metric.invariances):
         assert text in out
-    notes = doc.split("-----\n")[-1] if "Notes\n" not in doc else doc.split("Notes\n")[1]
+    notes = (
+        doc.split("-----\n")[-1] if "Notes\n" not in doc else doc.split("Notes\n")[1]
+    )
     words = notes.split("References")[0].split()[1:]
     assert " ".join(words) in " ".join(out.split())
     assert "Examples" not in out
@@ -79,7 +81,9 @@ def test_json(run):
     for name, metric in METRICS.items():
         facts = found[name]
         assert [float(end) for end in facts["range"]] == list(metric.range)
-        assert all(isinstance(end, str) == math.isinf(float(end)) for end in facts["range"])
+        assert all(
+            isinstance(end, str) == math.isinf(float(end)) for end in facts["range"]
+        )
         assert set(facts["needs"]) == metric.needs
         assert set(facts["invariances"]) == metric.invariances
         assert facts["direction"] == metric.direction
