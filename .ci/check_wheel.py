@@ -9,7 +9,8 @@ MAX_BYTES = 6_000_000  # bundled data are 4.4 MB of it
 REQUIRED = (
     f"{PACKAGE}/py.typed",
     f"{PACKAGE}/datasets/data/README.md",
-    f"{PACKAGE}/report/template.html.j2",
+    f"{PACKAGE}/report/page/page.html.j2",
+    f"{PACKAGE}/report/schema.json",
 )
 
 

@@ -10,8 +10,8 @@ from sklearn_collapse.collapse import NeuralCollapseScorer
 from sklearn_collapse.etf import ETFAlignmentScorer
 from sklearn_collapse.metrics import METRICS, nc2_etf_error, ood_table
 from sklearn_collapse.moments import ClassMoments
-from sklearn_collapse.ood import LogitDetector, MahalanobisDetector, NECODetector
 from sklearn_collapse.report._classes import class_table
+from sklearn_collapse.report._detectors import fitted_detectors
 from sklearn_collapse.report._intervals import intervals
 from sklearn_collapse.report._load import FeatureSet
 from sklearn_collapse.whitening import SpectralWhitener
@@ -95,53 +95,8 @@ def _fit(features, class_weight, progress):
     aligner = ETFAlignmentScorer(head=features.head).fit_moments(moments)
     study = Study(features, class_weight, scorer, moments, aligner)
     if features.ood:
-        unit = ClassMoments.from_arrays(X, y, normalize=True)
-        for name, detector in _detectors(features.head).items():
-            progress(f"detector {name}")
-            if isinstance(detector, LogitDetector):
-                detector.fit(X, y)
-            else:
-                normalize = getattr(detector, "normalize", False)
-                detector.fit_moments(unit if normalize else moments)
-            if isinstance(detector, NECODetector):
-                reason = _cannot_tell(detector)
-                if reason is not None:
-                    warnings.warn(
-                        f"NECO is not in the table: {reason}", UserWarning, stacklevel=2
-                    )
-                    continue
-            study.detectors[name] = detector
+        study.detectors = fitted_detectors(features, moments, progress)
     return study
-
-
-def _detectors(head):
-    """Detectors of the table; those that need logits if there is a head."""
-    found = {
-        "Mahalanobis": MahalanobisDetector(),
-        "Mahalanobis++": MahalanobisDetector(normalize=True),
-        "relative": MahalanobisDetector(relative=True),
-        "relative++": MahalanobisDetector(relative=True, normalize=True),
-        "NECO": NECODetector(),
-    }
-    if head is not None:
-        found["NECO with head"] = NECODetector(head=head)
-        found["energy"] = LogitDetector("energy", head=head)
-    return found
-
-
-def _cannot_tell(neco):
-    """Why NECO cannot tell rows of these features apart, or None if it can."""
-    try:
-        kept, n_features = neco.n_components_, neco.n_features_in_
-    except ValueError:
-        return "the features do not vary."
-    if kept < n_features:
-        return None
-    # Only rounding would make the order of such scores.
-    return (
-        f"{neco.n_components:.0%} of the variance take all {n_features} principal "
-        f"components, and then every row has the same share in them."
-    )
 
 
 def _data(study):

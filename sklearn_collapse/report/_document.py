@@ -82,16 +82,16 @@ def comparison(document):
     -------
     list of dict
         With "metric", "rows" ("training" or "test"), "direction" ("lower", "higher"
-        or None), "values" (one per layer, None where a layer lacks the number), and
-        for the best AUROC of a set its name as "set".
+        or None), "set" (name of the set of a best AUROC, otherwise None) and "values"
+        (one per layer, None where a layer lacks the number).
     """
     layers = document["layers"]
     table: list[dict] = []
 
-    def add(metric, rows, direction, values, **more):
-        row = {"metric": metric, "rows": rows, "direction": direction}
+    def add(metric, rows, direction, values, of_set=None):
         if any(value is not None for value in values):
-            table.append({**row, "values": values, **more})
+            row = {"metric": metric, "rows": rows, "direction": direction}
+            table.append({**row, "set": of_set, "values": values})
 
     for part, rows in (("train", "training"), ("held_out", "test")):
         for name, metric in METRICS.items():
@@ -108,5 +108,5 @@ def comparison(document):
             for layer in layers
         ]
         values = [max(aurocs, default=None) for aurocs in found]
-        add("best_auroc", "test", "higher", values, set=name)
+        add("best_auroc", "test", "higher", values, name)
     return table

@@ -149,7 +149,8 @@ def _range(metric):
 
 def _docstring(function):
     """Summary line and sections by title."""
-    lines = (inspect.getdoc(function) or "").splitlines()
+    # python -OO drops docstrings.
+    lines = (inspect.getdoc(function) or function.__name__).splitlines()
     starts = [k for k, line in enumerate(lines) if line and set(line) == {"-"}]
     ends = [*(k - 1 for k in starts[1:]), len(lines)]
     sections = {

@@ -189,7 +189,7 @@ def _report(features, arguments, page):
         from sklearn_collapse.report._pictures import draw
 
         _progress("pictures")
-        report = report._replace(pictures=draw(report.study))
+        report = report._replace(pictures=draw(report))
     return report._replace(study=None)
 
 

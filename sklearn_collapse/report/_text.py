@@ -86,7 +86,7 @@ def _comparison(document):
     """Metric by layer."""
     rows = [
         [
-            f"{row['metric']} ({row['set']})" if "set" in row else row["metric"],
+            f"{row['metric']} ({row['set']})" if row["set"] else row["metric"],
             _ARROW[row["direction"]],
             row["rows"],
             *("" if value is None else number(value) for value in row["values"]),
@@ -100,7 +100,8 @@ def _comparison(document):
 
 def _classes(classes):
     """The classes, or those at both ends by what is left of a class after collapse."""
-    shown = _at_the_ends(classes)
+    many = len(classes) > 2 * _CLASSES_AT_END
+    shown = at_the_ends(classes, _CLASSES_AT_END) if many else classes
     rows = [
         [
             _name(label),
@@ -114,7 +115,7 @@ def _classes(classes):
     ]
     head = ["class", "rows", *_CLASS_COLUMNS.values(), "nearest", "CDNV", "test acc."]
     title = "Classes"
-    if len(shown) < len(classes):
+    if many:
         title += f" ({len(shown)} of {len(classes)}: most and least NC1)"
     align = "lr" + "r" * len(_CLASS_COLUMNS) + "lrr"
     return (
@@ -129,18 +130,15 @@ def _name(label):
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
-def _at_the_ends(classes):
-    """Classes in their order; of many those with most and with least NC1."""
-    if len(classes) <= 2 * _CLASSES_AT_END:
-        return classes
+def at_the_ends(classes, n):
+    """The n classes with most NC1 and the n with least; undefined ones are last."""
 
     def undefined_last(label):
         value = classes[label]["nc1_trace_ratio"]
         return (math.isnan(value), -value)
 
     ordered = sorted(classes, key=undefined_last)
-    chosen = ordered[:_CLASSES_AT_END] + ordered[-_CLASSES_AT_END:]
-    return {label: classes[label] for label in chosen}
+    return {label: classes[label] for label in ordered[:n] + ordered[-n:]}
 
 
 def _data(data):

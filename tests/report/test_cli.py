@@ -28,8 +28,8 @@ DETECTORS = {
     "relative": {"relative": True},
     "relative++": {"relative": True, "normalize": True},
 }
-# The last two where there is a head.
-ALL_DETECTORS = [*DETECTORS, "NECO", "NECO with head", "energy"]
+WITH_HEAD = ["NECO with head", "energy", "max logit", "MSP", "ViM", "fDBD", "NCI"]
+ALL_DETECTORS = [*DETECTORS, "Residual", "kNN", "NECO", *WITH_HEAD]
 
 
 def make_arrays(n=90, d=5, n_classes=3, seed=0):

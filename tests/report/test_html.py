@@ -1,7 +1,9 @@
 """The HTML page, parsed: what it shows, that it is whole, that it loads nothing."""
 
 import base64
+import hashlib
 import json
+import math
 import re
 import subprocess
 import sys
@@ -25,8 +27,11 @@ pytest.importorskip("matplotlib")
 
 DETECTORS = [
     *("Mahalanobis", "Mahalanobis++", "relative", "relative++"),
-    *("NECO", "NECO with head", "energy"),
+    *("Residual", "kNN", "NECO", "NECO with head", "energy", "max logit", "MSP"),
+    *("ViM", "fDBD", "NCI"),
 ]
+# Each is the best on one of the four sets.
+DRAWN = ["Mahalanobis", "Mahalanobis++", "relative", "ViM"]
 VOID = {"meta", "link", "img", "br", "hr", "wbr", "input"}
 ODD = "<script>alert('1')</script> & \"$\\foo{$\" 猫 \x07"
 
@@ -89,8 +94,20 @@ def plain(text):
 
 
 @pytest.fixture
-def write(tmp_path, capsys):
+def write(write_all):
     """Write a page; returns its source and the numbers as JSON."""
+
+    def call(*arguments):
+        source, document = write_all(*arguments)
+        (layer,) = document["layers"]
+        return source, layer
+
+    return call
+
+
+@pytest.fixture
+def write_all(tmp_path, capsys):
+    """The same with the whole document."""
 
     def call(*arguments):
         page, numbers = tmp_path / "page.html", tmp_path / "numbers.json"
@@ -99,8 +116,7 @@ def write(tmp_path, capsys):
         out, err = capsys.readouterr()
         assert err == ""
         assert "Neural collapse (" in out  # the text as well
-        (layer,) = json.loads(numbers.read_text())["layers"]
-        return page.read_text("utf-8"), layer
+        return page.read_text("utf-8"), json.loads(numbers.read_text())
 
     return call
 
@@ -141,6 +157,29 @@ def pictures(page):
     return found
 
 
+def check_scripts(page):
+    """One runs, that which the policy names; one holds data."""
+    data, script = page.all("script")
+    assert data["attrs"] == {"type": "application/json", "id": "numbers"}
+    assert script["attrs"] == {}
+    (policy,) = page.all("meta", **{"http-equiv": "Content-Security-Policy"})
+    rules = dict(
+        rule.split(maxsplit=1) for rule in policy["attrs"]["content"].split(";")
+    )
+    assert rules == {
+        "default-src": "'none'",
+        "img-src": "data:",
+        "script-src": f"'sha256-{digest(script['text'])}'",
+        "style-src": "'unsafe-inline'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+
+
+def digest(text):
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
 def check_page(source):
     """What must hold for every page."""
     page = Page(source)
@@ -153,12 +192,15 @@ def check_page(source):
     assert len(ids) == len(set(ids)) > 0
     for element in page.elements:
         attrs = element["attrs"]
-        assert element["tag"] not in ("script", "iframe", "object", "form", "base")
+        assert element["tag"] not in ("iframe", "object", "form", "base")
         assert not [name for name in attrs if name.startswith("on")]
         for name in ("src", "href", "srcset", "action", "data", "poster"):
-            assert attrs.get(name, "data:").startswith("data:"), attrs
+            assert attrs.get(name, "data:").startswith(("data:", "#")), attrs
+        if attrs.get("href", "").startswith("#"):
+            assert attrs["href"][1:] in ids
         if "aria-labelledby" in attrs:
-            assert attrs["aria-labelledby"] in ids
+            assert set(attrs["aria-labelledby"].split()) <= set(ids)
+    check_scripts(page)
     for img in page.all("img"):
         assert len(img["attrs"]["alt"]) > 20
         assert int(img["attrs"]["width"]) > 0 < int(img["attrs"]["height"])
@@ -169,8 +211,6 @@ def check_page(source):
     # Nothing is fetched by the styles either, and the policy says so.
     assert "@import" not in source
     assert "url(" not in source
-    (policy,) = page.all("meta", **{"http-equiv": "Content-Security-Policy"})
-    assert policy["attrs"]["content"].startswith("default-src 'none'")
     for svg in pictures(page):
         root = ElementTree.fromstring(svg)  # whole XML
         for element in root.iter():
@@ -185,7 +225,7 @@ def test_bundled_page(bundled):
     source, _ = bundled
     page = check_page(source)
     assert len(source) < 1_500_000
-    assert len(page.all("img")) == 2 + len(DETECTORS)
+    assert len(page.all("img")) == 2 + len(DRAWN)
     assert "Notes" not in [plain(h["text"]) for h in page.all("h2")]
     for name in ("airplane", "frog"):
         assert any(name in dd["text"] for dd in page.all("dd"))
@@ -236,8 +276,8 @@ def test_detection_table(bundled):
         assert any(group == f"{name} {rows} rows" for group, _ in shown)
 
 
-def test_alignment_tables(bundled):
-    """The numbers of the JSON, and one row per class."""
+def test_alignment_table(bundled):
+    """The numbers of the JSON."""
     source, numbers = bundled
     alignment = numbers["alignment"]
     rows = {
@@ -254,11 +294,72 @@ def test_alignment_tables(bundled):
             assert float(test) == pytest.approx(alignment["held_out"][name], abs=5e-5)
         else:
             assert test == ""
-    shown = [cells for _, cells in Page(source).table("Cosine of each")]
-    assert shown == [
-        [name, f"{row['vertex_cosine']:.4f}"]
-        for name, row in numbers["classes"].items()
-    ]
+
+
+def test_class_table(bundled):
+    """The numbers of the JSON, one row per class."""
+    source, numbers = bundled
+    rows = {cells[0]: cells for _, cells in Page(source).table("All classes.")}
+    assert list(rows) == list(numbers["classes"])
+    keys = ["variance", "nc1_trace_ratio", "mean_norm", "vertex_cosine"]
+    keys += ["nc3_uniform_duality", "cdnv"]
+    accuracies = ["ncm_accuracy_test", "head_accuracy_test"]
+    for name, (_, count, *cells) in rows.items():
+        values = numbers["classes"][name]
+        assert count == f"{values['rows']:,}"
+        assert cells.pop(len(keys)) == values["nearest"]
+        shown = [float(cell) for cell in cells]
+        found = [*keys, "nearest_distance", "nearest_cdnv", *accuracies]
+        expected = [values[key] for key in found]
+        assert shown == pytest.approx(expected, rel=2e-3, abs=5e-5)
+
+
+def test_values_for_the_script(bundled):
+    """Cells sort by the number, not by what of it is shown."""
+    source, numbers = bundled
+    page = Page(source)
+    (table,) = page.all("table", **{"class": "classes"})
+    cells = [e["attrs"].get("data-value") for e in page.all("td") if table in e["in"]]
+    for values in numbers["classes"].values():
+        assert repr(values["variance"]) in cells
+        assert str(values["rows"]) in cells
+    assert len([t for t in page.all("table") if "data-sortable" in t["attrs"]]) == 4
+
+
+def test_embedded_numbers(bundled):
+    """What the downloads are made of is the document of --json."""
+    source, numbers = bundled
+    (data,) = Page(source).all("script", id="numbers")
+    document = json.loads(data["text"])
+    assert document["format"] == "sklearn_collapse.report"
+    assert document["layers"] == [numbers]
+
+
+def test_definitions(bundled):
+    """Of each metric and alignment: formula, range, direction and source."""
+    page = Page(bundled[0])
+    found = {}
+    for details in page.all("details", **{"class": "def"}):
+        within = [e for e in page.elements if details in e["in"]]
+        (summary,) = (e for e in within if e["tag"] == "summary")
+        found[summary["text"].strip()] = plain(details["text"])
+    for name in NAMES:
+        metric = METRICS[name]
+        assert metric.source in found[name]
+        assert f"Better{metric.direction}" in found[name]
+        low, high = (
+            0 if end == 0 else end if math.isinf(end) else pytest.approx(end, abs=1e-4)
+            for end in metric.range
+        )
+        ends = re.search(r"Range(\S+) to (\S+)", found[name].replace("∞", "inf"))
+        assert (float(ends[1]), float(ends[2])) == (low, high), name
+        # The formula or the summary of the function's own documentation.
+        first = metric.function.__doc__.splitlines()[0].split(":")[0]
+        assert first in found[name]
+    assert {"disparity", "cosine_gap_std", "head_self_duality"} <= set(found)
+    (text,) = (e["text"] for e in page.all("details") if "What the" in e["text"])
+    for name in DETECTORS:
+        assert name in text
 
 
 def test_whitening_table(bundled):
@@ -320,8 +421,11 @@ def test_pictures_show_the_numbers(bundled):
     spectrum, geometry, *scores = pictures(Page(source))
     assert f"rank {numbers['data']['within_rank']} of 96" in spectrum
     assert "automobile" in geometry
+    assert len(scores) == len(DRAWN)
     for row in numbers["ood"]:
-        picture = scores[DETECTORS.index(row["detector"])]
+        if row["detector"] not in DRAWN:
+            continue
+        picture = scores[DRAWN.index(row["detector"])]
         assert f">AUROC {100 * row['auroc']:.1f}<" in picture
         assert f">FPR95 {100 * row['fpr95_id']:.1f}<" in picture
     for svg in (spectrum, geometry, *scores):
@@ -342,11 +446,14 @@ def test_text_of_users_is_text(write, tmp_path):
     np.save(tmp_path / "far.npy", np.random.default_rng(0).normal(size=(20, 6)) * 3)
     source, numbers = write(path, "--ood", f"{ODD}={tmp_path / 'far.npy'}")
     page = check_page(source)
-    assert "<script" not in source
+    assert len(page.all("script")) == 2
+    assert "<script>alert" not in source
     assert "<b>file" not in source
+    (data,) = page.all("script", id="numbers")
+    assert json.loads(data["text"])["layers"] == [numbers]
     assert page.all("h1")[0]["text"] == numbers["data"]["name"] == str(path)
     assert any("<script>alert('1')</script> &" in e["text"] for e in page.all("dd"))
-    shown = [cells[0] for _, cells in page.table("Cosine of each")]
+    shown = [cells[0] for _, cells in page.table("All classes.")]
     assert {plain(ODD), "</title>", "b", "c"} == set(shown)
     ((group, _), *_) = page.table("AUROC")
     assert group.startswith("<script>alert('1')</script> &")
@@ -393,7 +500,7 @@ def test_notes_and_numbers_that_are_not_there(write, tmp_path):
     for _, cells in page.table("Test: class"):
         assert cells[2] == "undefined"
         assert cells[3] in ("undefined", "")
-    assert {cells[1] for _, cells in page.table("Cosine of each")} == {"undefined"}
+    assert {cells[5] for _, cells in page.table("All classes.")} == {"undefined"}
     assert "No sets were given" in source
     assert len(page.all("img")) == 2
 
@@ -460,13 +567,94 @@ def test_captions_fit_the_pictures(write, tmp_path):
     assert ["Darker" in c for c in captions] == [False, True, False, False]
 
 
-def test_many_classes_are_not_listed(write, tmp_path):
-    path = make_file(tmp_path / "m.npz", [f"class {k}" for k in range(60)], d=70, n=600)
-    page = check_page(write(path)[0])
-    assert not any(
-        "class 17" in e["text"] for tag in ("dd", "th") for e in page.all(tag)
-    )
-    assert len(page.table("Test: class")) == 6  # no table of classes beside it
+def test_many_classes(write, tmp_path):
+    """Those at both ends of NC1, and the page says so; the data have all."""
+    names = [f"class {k}" for k in range(60)]
+    rng = np.random.default_rng(0)
+    y = np.arange(600) % 60
+    X = 4 * rng.normal(size=(60, 70))[y]
+    X += (1 + y[:, None] / 10) * rng.normal(size=(600, 70))
+    np.savez(tmp_path / "m.npz", X=X, y=np.array(names)[y])
+    source, numbers = write(tmp_path / "m.npz")
+    page = check_page(source)
+    shown = [cells[0] for _, cells in page.table("40 of 60 classes: those with the")]
+    ratios = {name: row["nc1_trace_ratio"] for name, row in numbers["classes"].items()}
+    ordered = sorted(ratios, key=lambda name: -ratios[name])
+    assert shown == ordered[:20] + ordered[-20:]
+    assert len(ratios) == 60
+    assert not any("class 17" in e["text"] for e in page.all("dd"))
+
+
+def test_layers(write_all, tmp_path):
+    """Compared, then one section each, of which the first is open."""
+    files = [
+        make_file(tmp_path / f"{name}.npz", ["a", "b", "c"], seed=k)
+        for k, name in enumerate(["first", "<b>second", "third"])
+    ]
+    source, document = write_all(*files)
+    page = check_page(source)
+    names = ["first", "<b>second", "third"]
+    sections = page.all("details", **{"class": "layer"})
+    assert ["open" in e["attrs"] for e in sections] == [True, False, False]
+    assert [e["text"] for e in page.all("h2")] == [
+        *("Comparison", *names, "How it was made")
+    ]
+    (nav,) = page.all("nav")
+    links = [e["text"] for e in page.all("a") if nav in e["in"]]
+    assert links == ["Comparison", *names]
+    rows = {tuple(c[:2]): c for _, c in page.table("Metrics by layer")}
+    for k, layer in enumerate(document["layers"]):
+        assert layer["name"] == names[k]
+        for rows_of, part in (("training", "train"), ("test", "held_out")):
+            for metric, value in layer["collapse"][part].items():
+                shown = rows[metric, rows_of][3 + k]
+                assert float(shown) == pytest.approx(value, rel=2e-3, abs=5e-5)
+    trends = page.all("svg")
+    assert len(trends) == len(rows)
+    assert {e["attrs"]["aria-hidden"] for e in trends} == {"true"}
+    # Three layers of two pictures each, and metrics over the layers.
+    over = pictures(page)[: len(page.all("img")) - 6]
+    assert len(over) == 5  # no head
+    assert all("first" in svg and "&lt;b&gt;second" in svg for svg in over)
+    value = document["layers"][2]["collapse"]["held_out"]["vci"]
+    assert f"third {value:.3g}" in page.all("img")[0]["attrs"]["alt"]
+    (lead,) = (e for e in page.all("p", **{"class": "lead"})[:1])
+    first = document["layers"][0]["collapse"]["held_out"]["vci"]
+    assert f"goes from {first:.3g} to {value:.3g}" in lead["text"]
+    # Not what one layer says of another.
+    assert len(page.table("Metrics by layer")[0][1]) == 3 + 3 + 1
+
+
+def test_trend():
+    """From lowest to highest; numbers that are not there leave gaps."""
+    from sklearn_collapse.report._tables import trend
+
+    path = re.search(r' d="([^"]*)"', trend([0.0, 4.0, 2.0]))[1]
+    assert path == "M0.0 18.0L36.0 2.0L72.0 10.0"
+    path = re.search(r' d="([^"]*)"', trend([1.0, None, 2.0, math.inf, 2.0]))[1]
+    assert path.count("M") == 3
+    assert "L" not in path
+    assert 'd="M0.0 10.0L72.0 10.0"' in trend([3.0, 3.0])
+    assert trend([1.0, math.nan]) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("tr(S_W S_B^+) / C", "tr(S<sub>W</sub> S<sub>B</sub><sup>+</sup>) / C"),
+        ("A^T Sigma_W^-1 A", "A<sup>T</sup> Sigma<sub>W</sub><sup>−1</sup> A"),
+        (
+            "at 0 with ``class_weight='b'``",
+            "at 0 with <code>class_weight=&#39;b&#39;</code>",
+        ),
+        ("a < b, -1 / (C - 1)", "a &lt; b, −1 / (C − 1)"),
+        ("mean-centred class_weight", "mean-centred class_weight"),
+    ],
+)
+def test_formula(text, shown):
+    from sklearn_collapse.report._page_numbers import formula
+
+    assert str(formula(text)) == shown
 
 
 def test_settings_of_the_caller_are_left_alone(write, tmp_path):

@@ -204,7 +204,7 @@ def test_one_layer_has_no_comparison(run, layers):
 def test_comparison(document, layers):
     found = document(*layers)
     rows = comparison(found)
-    assert [row["metric"] for row in rows if row.get("set") == "far"] == ["best_auroc"]
+    assert [row["metric"] for row in rows if row["set"] == "far"] == ["best_auroc"]
     for row in rows:
         part = {"training": "train", "test": "held_out"}[row["rows"]]
         for layer, value in zip(found["layers"], row["values"], strict=True):

@@ -3,10 +3,12 @@
 import numpy as np
 import oracles
 import oracles_etf
+import oracles_head_detectors
+import oracles_rows
 import pytest
 from oracles_whitening import covariance, descending
 from scipy.spatial import procrustes
-from scipy.special import logsumexp
+from scipy.special import logsumexp, softmax
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
@@ -187,8 +189,7 @@ def test_without_head():
     report = compute(make_features(head=False)[0]).numbers
     assert not [name for name in report["alignment"]["train"] if "head" in name]
     detectors = [row["detector"] for row in report["ood"]]
-    assert detectors[-1] == "NECO"
-    assert len(detectors) == 5
+    assert detectors[4:] == ["Residual", "kNN", "NECO"]
 
 
 # -- detectors -------------------------------------------------------------------
@@ -205,15 +206,30 @@ def neco(features, rows, share=0.9):
     return np.linalg.norm(reduced, axis=1) / np.linalg.norm(z, axis=1)
 
 
-def test_scores_of_neco_and_energy():
+def test_scores_of_detectors():
+    """With their defaults; those of Mahalanobis are in test_cli."""
     features, W, b = make_features()
     report = compute(features)
+    X, mean = features.X, features.X.mean(axis=0)
+    train = oracles_head_detectors.logits(features.X, W, b)
+    origin = oracles_head_detectors.head_origin(W, b)
     expected = {
+        "Residual": lambda rows: (
+            -oracles_head_detectors.residuals(X, rows, X.shape[1] // 2, mean)
+        ),
+        "kNN": lambda rows: oracles_rows.knn(X, rows, 50),
         "NECO": lambda rows: neco(features, rows),
         "NECO with head": lambda rows: (
             neco(features, rows) * (rows @ W.T + b).max(axis=1)
         ),
         "energy": lambda rows: logsumexp(rows @ W.T + b, axis=1),
+        "max logit": lambda rows: (rows @ W.T + b).max(axis=1),
+        "MSP": lambda rows: softmax(rows @ W.T + b, axis=1).max(axis=1),
+        "ViM": lambda rows: oracles_head_detectors.vim(
+            X, rows, train, rows @ W.T + b, X.shape[1] // 2, origin
+        ),
+        "fDBD": lambda rows: oracles_head_detectors.fdbd(X, rows, W, b),
+        "NCI": lambda rows: oracles_head_detectors.nci(X, rows, W, b, 1e-3),
     }
     rows = {row["detector"]: row for row in report.numbers["ood"]}
     assert list(rows)[4:] == list(expected)
@@ -237,9 +253,56 @@ def test_neco_that_cannot_tell():
         notes = [note for note in report["notes"] if note.startswith(NECO_NOTE)]
         assert len(notes) == 1
         assert reason in notes[0]
-        assert {row["detector"] for row in report["ood"]} == {
-            *("Mahalanobis", "Mahalanobis++", "relative", "relative++", "energy")
-        }
+        detectors = {row["detector"] for row in report["ood"]}
+        assert not [name for name in detectors if name.startswith("NECO")]
+        assert {"Mahalanobis", "relative++", "kNN", "energy", "ViM"} <= detectors
+
+
+def test_detector_that_cannot_be_fitted():
+    """A note says why; the others are in the table."""
+    features, W, b = make_features()
+    features.head = LinearHead(W, b - 1e4)  # logits that ViM cannot match
+    report = compute(features).numbers
+    (note,) = (note for note in report["notes"] if note.startswith("ViM"))
+    assert "is not in the table: The mean of the largest logits is" in note
+    names = [row["detector"] for row in report["ood"]]
+    assert "ViM" not in names
+    assert {"energy", "fDBD", "kNN"} <= set(names)
+
+
+def test_too_many_rows_for_neighbors(monkeypatch):
+    from sklearn_collapse.report import _detectors
+
+    features, _, _ = make_features(n=240, n_test=90, d=12)
+    products = len(features.X) * (90 + 50) * 12
+    for most, left_out in ((products, False), (products - 1, True)):
+        monkeypatch.setattr(_detectors, "_MOST_PRODUCTS", most)
+        report = compute(features).numbers
+        names = [row["detector"] for row in report["ood"]]
+        assert ("kNN" not in names) == left_out
+        assert any(n.startswith("kNN is not in") for n in report["notes"]) == left_out
+
+
+def test_detectors_that_are_drawn():
+    """The best on each set, then the best on average, in the order of the table."""
+    from sklearn_collapse.report._pictures import best_detectors
+
+    aurocs = {
+        "a": (0.5, 0.9),
+        "b": (0.7, 0.7),
+        "c": (0.95, 0.1),
+        "d": (0.6, 0.6),
+        "e": (0.69, 0.69),
+        "f": (0.1, 0.1),
+    }
+    table = [
+        {"detector": name, "set": of, "auroc": value}
+        for name, values in aurocs.items()
+        for of, value in zip("xy", values, strict=True)
+    ]
+    assert best_detectors(table) == ["a", "b", "c", "e"]
+    assert best_detectors(table[:2]) == ["a"]
+    assert best_detectors([]) == []
 
 
 def test_no_note_about_neco_without_sets():
