@@ -100,17 +100,18 @@ class FakeStudy:
 
 
 @pytest.mark.parametrize(
-    ("d", "left_out"),
+    ("n", "d", "left_out"),
     [
-        (13, set()),  # 236 rows beyond the classes are 15 for each of 15 features
-        (15, set()),
-        (16, {"vci", "fisher_ratio", "lidar"}),
-        (47, {"vci", "fisher_ratio", "lidar"}),  # and 5 for each of 47
-        (48, "all"),
+        (184, 12, set()),  # less 4 classes 15 for each feature
+        (183, 12, {"vci", "fisher_ratio", "lidar"}),
+        (104, 20, {"vci", "fisher_ratio", "lidar"}),  # 5 for each
+        (103, 20, "all"),
+        (84, 4, set()),  # 20 for each of 4 classes
+        (83, 4, "all"),
     ],
 )
-def test_too_few_rows_for_the_features(d, left_out):
-    features, _, _ = make_features(d=d)
+def test_too_few_rows(n, d, left_out):
+    features, _, _ = make_features(n=n, d=d)
     found, numbers = found_in(features)
     metrics = found["metrics"]
     if left_out == "all":
@@ -121,14 +122,6 @@ def test_too_few_rows_for_the_features(d, left_out):
     assert len(found["fingerprint"]) == 64
     if 0 < len(left_out) < 17:
         assert all(name in notes[0] for name in left_out)
-
-
-@pytest.mark.parametrize(("n_classes", "given"), [(11, True), (12, False)])
-def test_too_few_rows_for_the_classes(n_classes, given):
-    """240 rows less 11 are 20 for each of 11 classes."""
-    features, _, _ = make_features(d=6, n_classes=n_classes)
-    found, _ = found_in(features)
-    assert [bool(found["metrics"][name]) for name in ("cdnv", "vci")] == [given] * 2
 
 
 # -- how many --------------------------------------------------------------------
