@@ -1,9 +1,10 @@
 """Fail if a test was skipped in every run that CI made.
 
-    python .ci/check_skips.py [--gpu NODE_IDS] RESULT.xml ...
+    python .ci/check_skips.py [--may-skip NODE_IDS] RESULT.xml ...
 
-RESULT.xml are JUnit reports of pytest. NODE_IDS lists the tests marked ``gpu``, as
-``pytest --collect-only -q -m gpu`` prints them: these may stay skipped, by name.
+RESULT.xml are JUnit reports of pytest. NODE_IDS lists tests that need what is not here,
+a GPU or a browser, as ``pytest --collect-only -q -m gpu`` prints them: these may stay
+skipped, by name.
 """
 
 import argparse
@@ -42,7 +43,7 @@ def read_node_ids(path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("reports", nargs="+", type=Path, metavar="RESULT.xml")
-    parser.add_argument("--gpu", type=Path, metavar="NODE_IDS")
+    parser.add_argument("--may-skip", type=Path, metavar="NODE_IDS")
     args = parser.parse_args()
 
     ran, skipped = set(), {}
@@ -51,7 +52,7 @@ def main():
         print(f"{report.name}: {len(ran_here)} ran, {len(skipped_here)} skipped")
         ran |= ran_here
         skipped |= skipped_here
-    gpu = read_node_ids(args.gpu) if args.gpu else set()
+    may_skip = read_node_ids(args.may_skip) if args.may_skip else set()
 
     # A module skipped as a whole has the name that its tests begin with.
     never = {
@@ -59,9 +60,9 @@ def main():
         for name, reason in skipped.items()
         if name not in ran and not any(test.startswith(name + ".") for test in ran)
     }
-    for name in sorted(never.keys() & gpu):
-        print(f"needs a GPU: {name}")
-    unexplained = sorted(never.keys() - gpu)
+    for name in sorted(never.keys() & may_skip):
+        print(f"did not run here: {name} ({never[name]})")
+    unexplained = sorted(never.keys() - may_skip)
     for name in unexplained:
         print(f"never ran: {name} ({never[name]})")
     if not ran:

@@ -11,7 +11,7 @@ from sklearn_collapse.utils._arrays import place_of
 from sklearn_collapse.utils._available import NotAvailableError
 from sklearn_collapse.utils._dask import Partitions, is_dask
 from sklearn_collapse.utils._labels import as_label_array, encode_known
-from sklearn_collapse.utils._sklearn_private import fit_context
+from sklearn_collapse.utils._sklearn_private import FittedHTMLMixin, fit_context
 from sklearn_collapse.utils._validation import (
     check_features,
     check_lengths,
@@ -20,6 +20,9 @@ from sklearn_collapse.utils._validation import (
     drop_zero_weights,
     validate_features,
 )
+
+# Up to so many features a decomposition takes less time than showing its result.
+_FEW_FEATURES = 512
 
 
 @contextmanager
@@ -34,11 +37,17 @@ def unchanged_on_error(estimator):
         raise
 
 
-class RowsEstimator(BaseEstimator):
+class RowsEstimator(FittedHTMLMixin, BaseEstimator):
     """Validate rows for fitting, and forget what an earlier fit has left."""
 
     # What fit leaves behind.
     _left_by_fit: tuple = ("n_features_in_", "feature_names_in_")
+
+    def _metrics_to_show(self):
+        """Metrics, and those by class, where measuring them takes no time."""
+        if self.n_features_in_ > _FEW_FEATURES:
+            return None
+        return self.metrics_, getattr(self, "per_class_", None)
 
     @property
     def _ignores_scale(self):

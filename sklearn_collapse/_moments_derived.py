@@ -11,6 +11,7 @@ from sklearn_collapse.utils._arrays import (
     place_of,
     to_numpy,
 )
+from sklearn_collapse.utils._kept import may_compute
 
 PRODUCTS = {"double": "float64", "single": "float32"}
 
@@ -181,6 +182,7 @@ class DerivedMoments:
         """Return ``compute()``, computed once until the moments change."""
         self.classes_  # noqa: B018  adds waiting rows, which empties the cache
         if key not in self._cache:
+            may_compute()
             self._cache[key] = compute()
         return self._cache[key]
 
@@ -188,6 +190,7 @@ class DerivedMoments:
         """Return ``compute()``, kept until the moments change or another key comes."""
         kept = self._cached(owner, dict)
         if key not in kept:
+            may_compute()
             # Replaced, not written to: threads of Dask share an estimator.
             kept = self._cache[owner] = {key: compute()}
         return kept[key]

@@ -22,6 +22,7 @@ from sklearn_collapse.utils._finite import (
     raise_nonfinite,
     sum_of_squares,
 )
+from sklearn_collapse.utils._kept import may_compute
 from sklearn_collapse.utils._labels import encode_labels, unite
 from sklearn_collapse.utils._validation import (
     check_features,
@@ -219,6 +220,7 @@ class GatheredMoments(DerivedMoments):
         """Gather what waits in the buffer."""
         if not self._buffer.n_rows:
             return
+        may_compute()
         self._absorb(*self._buffer.joined())
         self._buffer = Buffer()
 

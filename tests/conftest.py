@@ -10,6 +10,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 import importlib.util
 
+import browsers
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -25,6 +26,15 @@ def library(request):
     if importlib.util.find_spec(request.param) is None:
         pytest.skip(f"{request.param} is not installed")
     return Library(request.param)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium; tests that use it are marked ``browser``."""
+    if reason := browsers.why_not():
+        pytest.skip(reason)
+    with browsers.Browser() as found:
+        yield found
 
 
 @pytest.fixture

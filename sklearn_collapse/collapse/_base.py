@@ -32,6 +32,13 @@ def names_of(family):
     return [name for name, metric in METRICS.items() if metric.family == family]
 
 
+def about_metric(name):
+    """Which direction is better, and the definition in a line."""
+    metric = METRICS[name]
+    summary = (metric.function.__doc__ or "").partition("\n")[0]
+    return metric.direction, summary.replace("`", "").removesuffix(".")
+
+
 class MetricsScorer(MomentsEstimator):
     """Measure metrics of one family on gathered moments.
 
@@ -49,6 +56,9 @@ class MetricsScorer(MomentsEstimator):
     def _value(self, name):
         """Value of a metric whose needs are met."""
         raise NotImplementedError
+
+    def _about_metric(self, name):
+        return about_metric(name)
 
     def _had(self):
         """Which needs of metrics are met."""

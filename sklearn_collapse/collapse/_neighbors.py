@@ -5,6 +5,7 @@ from numbers import Integral
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_collapse._base import RowsEstimator, unchanged_on_error
+from sklearn_collapse.collapse._base import about_metric
 from sklearn_collapse.metrics._local_dimension import local_dimensions
 from sklearn_collapse.metrics._neighborhood import Neighborhood, warn_undefined
 from sklearn_collapse.metrics._registry import METRICS, NEIGHBOR_METRICS
@@ -30,6 +31,10 @@ _NAMES = [name for name, metric in METRICS.items() if metric.family == "neighbor
 _OF_UNIT_ROWS = ("uniformity", "nearest_neighbor_entropy", "mst_length")
 # Metrics that look for new rows' neighbours among the fitted rows.
 _AMONG_FITTED = ("lid", "two_nn", "nearest_neighbor_entropy", "thornton_index")
+
+
+# Up to so many multiplications all metrics together take a fraction of a second.
+_LITTLE_WORK = 2**28
 
 
 class NeighborCollapseScorer(RowsEstimator):
@@ -276,6 +281,15 @@ class NeighborCollapseScorer(RowsEstimator):
                 options = {"n_neighbors": self.n_neighbors_} if name == "lid" else {}
                 self._values[name] = NEIGHBOR_METRICS[name](rows, **options)
         return {name: self._values[name] for name in names}
+
+    def _metrics_to_show(self):
+        work = self.n_samples_fit_**2 * self.n_features_in_
+        if work > _LITTLE_WORK and set(self._values) < set(self._wanted()):
+            return None
+        return self.metrics_, None
+
+    def _about_metric(self, name):
+        return about_metric(name)
 
     def _wanted(self):
         if self.metrics is None or self.metrics == "all":

@@ -329,6 +329,9 @@ class CompatibilityScorer(RowsEstimator):
         check_is_fitted(self, "_record")
         return self._record.classes
 
+    def _metrics_to_show(self):
+        return self.metrics_, None
+
     def _validate_rows(self, X, method):
         """Validate rows for a method of the fitted scorer."""
         check_is_fitted(self, "_record")

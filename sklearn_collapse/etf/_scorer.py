@@ -35,6 +35,12 @@ _CRITERIA = {
     "alignment_min": False,
     "cosine_gap_std": True,
 }
+# The same of what else has a better direction.
+_LOWER = _CRITERIA | {
+    "head_disparity": True,
+    "head_alignment_mean": False,
+    "head_self_duality": True,
+}
 
 
 class ETFAlignmentScorer(FrameEstimator):
@@ -291,6 +297,13 @@ class ETFAlignmentScorer(FrameEstimator):
         check_is_fitted(self, "moments_")
         aligned = self._aligned_if_any()
         return 0 if aligned is None else aligned.alignment.rank
+
+    def _metrics_to_show(self):
+        found = super()._metrics_to_show()
+        return found and (found[0], {"class_alignment_": self.class_alignment_})
+
+    def _about_metric(self, name):
+        return {True: "lower", False: "higher", None: None}[_LOWER.get(name)], ""
 
     _left_by_fit = (*FrameEstimator._left_by_fit, "head_")
 

@@ -56,6 +56,10 @@ class Detector(OutlierMixin, RowsEstimator):
     _validate_rows: Any
     _score_rows: Any
 
+    def _more_to_show(self):
+        if not hasattr(self, "offset_"):
+            yield "offset_", None, "No threshold: it is set by fit and by calibrate"
+
     @fit_context(prefer_skip_nested_validation=True)
     def calibrate(self, X, sample_weight=None):
         """Set the threshold ``offset_`` from rows.

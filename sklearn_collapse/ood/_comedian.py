@@ -20,11 +20,16 @@ from sklearn_collapse._linalg._spectrum import (
 from sklearn_collapse.utils._arrays import input_eps, namespace, to_numpy
 from sklearn_collapse.utils._dask import by_partition
 from sklearn_collapse.utils._finite import check_finite
-from sklearn_collapse.utils._sklearn_private import Interval, StrOptions, fit_context
+from sklearn_collapse.utils._sklearn_private import (
+    FittedHTMLMixin,
+    Interval,
+    StrOptions,
+    fit_context,
+)
 from sklearn_collapse.utils._validation import validate_features
 
 
-class ComedianCovariance(EmpiricalCovariance):
+class ComedianCovariance(FittedHTMLMixin, EmpiricalCovariance):
     """Robust covariance: the median of the products of each pair of columns.
 
     Half of the rows may be outliers before an entry is arbitrary, and there is

@@ -9,6 +9,7 @@ from numbers import Integral, Real
 
 from sklearn_collapse._components import RULES, count_components
 from sklearn_collapse._moments_factored import FactoredMoments
+from sklearn_collapse.utils._arrays import namespace
 from sklearn_collapse.utils._available import available_unless
 from sklearn_collapse.utils._sklearn_private import Interval, StrOptions, fit_context
 from sklearn_collapse.whitening._base import LinearTransformer
@@ -188,6 +189,15 @@ class SpectralEstimator(LinearTransformer):
     def _learn_from_partitions(self, parts):
         super()._learn_from_partitions(parts)
         self._fitted()  # as from rows
+
+    def _more_to_show(self):
+        values = self._fitted().values
+        if values.shape[0]:
+            about = (
+                "Condition number: the largest eigenvalue over the least that counts"
+            )
+            xp = namespace(values)
+            yield "condition", float(xp.max(values) / xp.min(values)), about
 
     def _count(self, spectrum, deviations=None, *, all_count=False, plain=None):
         """Number of directions to keep.

@@ -357,7 +357,9 @@ def test_definitions(bundled):
         first = metric.function.__doc__.splitlines()[0].split(":")[0]
         assert first in found[name]
     assert {"disparity", "cosine_gap_std", "head_self_duality"} <= set(found)
-    (text,) = (e["text"] for e in page.all("details") if "What the" in e["text"])
+    (text,) = (
+        e["text"] for e in page.all("details") if "What the detectors" in e["text"]
+    )
     for name in DETECTORS:
         assert name in text
 
