@@ -65,9 +65,10 @@ class Page(HTMLParser):
         if tag in ("a", "area") and "href" in found:
             self.links.append(found["href"])
         if tag == "img" and not found.get("alt", "").strip():
-            # Thumbnails of the gallery only repeat what the title beside them says.
             source = found.get("src", "")
-            if "alt" not in found or not source.endswith("_thumb.png"):
+            # Thumbnails of the gallery only repeat what the title beside them says.
+            repeats = "alt" in found and source.endswith("_thumb.png")
+            if not repeats:
                 self.silent.append(source[:80])
 
     def handle_endtag(self, tag):

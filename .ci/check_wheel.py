@@ -10,6 +10,7 @@ REQUIRED = (
     f"{PACKAGE}/py.typed",
     f"{PACKAGE}/datasets/data/README.md",
     f"{PACKAGE}/report/page/page.html.j2",
+    f"{PACKAGE}/report/schema.json",
 )
 
 

@@ -204,14 +204,11 @@ def _look_up(metric) -> tuple[str, Any, Metric | None]:
     return getattr(inner, "__name__", type(inner).__name__), metric, facts
 
 
-def unknown_name(name):
-    """Error text for a name that is not in METRICS."""
+def unknown_name(name, lister="sorted(METRICS)"):
+    """Error text for a name that is not in METRICS; what lists all of them."""
     close = get_close_matches(name.removeprefix("neg_"), METRICS, n=3)
     hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
-    return (
-        f"{name!r} is not the name of a metric.{hint} sorted(METRICS) lists all of "
-        f"them."
-    )
+    return f"{name!r} is not the name of a metric.{hint} {lister} lists all of them."
 
 
 def _parameters(function, name):

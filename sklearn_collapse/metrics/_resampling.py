@@ -49,13 +49,18 @@ def resampling_of(measure, data):
         codes = encode_labels(data.y)[1]
     else:
         codes = np.zeros(data.n_rows, dtype=int)
+    return within_classes(codes, measure.is_of_neighbors)
+
+
+def within_classes(codes, halves=False):
+    """Resampling of rows of coded classes."""
     sizes = np.bincount(codes)
     starts = np.cumsum(sizes) - sizes
     return Resampling(
         np.argsort(codes, kind="stable"),
         np.repeat(starts, sizes),
         np.repeat(sizes, sizes),
-        measure.is_of_neighbors,
+        halves,
     )
 
 

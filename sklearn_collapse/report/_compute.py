@@ -12,6 +12,7 @@ from sklearn_collapse.metrics import METRICS, nc2_etf_error, ood_table
 from sklearn_collapse.moments import ClassMoments
 from sklearn_collapse.report._classes import class_table
 from sklearn_collapse.report._detectors import fitted_detectors
+from sklearn_collapse.report._intervals import intervals
 from sklearn_collapse.report._load import FeatureSet
 from sklearn_collapse.whitening import SpectralWhitener
 
@@ -34,6 +35,8 @@ class Study:
     moments: ClassMoments  # of the training rows as they are
     aligner: ETFAlignmentScorer
     detectors: dict = field(default_factory=dict)
+    n_resamples: int | None = 0
+    seed: int = 0
 
 
 class Report(NamedTuple):
@@ -47,13 +50,19 @@ class Report(NamedTuple):
     pictures: dict | None = None
 
 
-def compute(features, *, class_weight=None, progress=lambda text: None):
+def compute(
+    features, *, class_weight=None, n_resamples=0, seed=0, progress=lambda text: None
+):
     """Compute everything that the report shows.
 
     Parameters
     ----------
     features : FeatureSet
     class_weight : {None, "balanced"}, default=None
+    n_resamples : int or None, default=0
+        Resamples for the intervals; None decides by their cost.
+    seed : int, default=0
+        Seed of the resamples.
     progress : callable, default does nothing
         Called with what is done next.
 
@@ -65,6 +74,7 @@ def compute(features, *, class_weight=None, progress=lambda text: None):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         study = _fit(features, class_weight, progress)
+        study.n_resamples, study.seed = n_resamples, seed
         numbers = {"name": features.layer or features.name}
         for name, (section, doing) in _SECTIONS.items():
             progress(doing)
@@ -191,6 +201,7 @@ def _ood(study):
 _SECTIONS = {
     "data": (_data, "rows and classes"),
     "collapse": (_collapse, "collapse metrics of the test rows"),
+    "intervals": (intervals, "intervals"),
     "classes": (class_table, "single classes"),
     "whitening": (_whitening, "whitening"),
     "alignment": (_alignment, "alignment with a simplex"),

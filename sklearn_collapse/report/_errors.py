@@ -12,3 +12,8 @@ class MissingExtraError(Exception):
 def one_line(error):
     """Text of an error for standard error."""
     return f"sklearn-collapse: error: {' '.join(str(error).split())}"
+
+
+def failure_line(text):
+    """Text of a condition that holds, for standard error."""
+    return f"sklearn-collapse: failed: {' '.join(text.split())}"

@@ -4,7 +4,11 @@ import argparse
 import sys
 from pathlib import Path
 
+from sklearn_collapse.report._conditions import add_fail_if, exit_code
 from sklearn_collapse.report._errors import MissingExtraError, ReportError, one_line
+from sklearn_collapse.report._output import save, write
+
+_MIN_RESAMPLES, _MAX_RESAMPLES = 20, 2000
 
 
 def add_parser(commands):
@@ -57,7 +61,26 @@ def add_parser(commands):
         help="share held out if the file has no test rows (default: 0.2)",
     )
     report.add_argument(
-        "--seed", type=_seed, default=0, help="seed of that split (default: 0)"
+        "--resamples",
+        type=_resamples,
+        metavar="N",
+        help="bootstrap resamples for the intervals of the collapse metrics; 0 for no "
+        "intervals. Default: 100, or 0 for features so many that those would take more "
+        "than about ten seconds: rows x features x (features + classes) > 10^9",
+    )
+    report.add_argument(
+        "--seed",
+        type=_seed,
+        default=0,
+        help="seed of the split and of the resamples (default: 0)",
+    )
+    add_fail_if(
+        report,
+        "vci>0.5",
+        "names are those of the JSON, keys joined by dots, with short ones for "
+        "collapse metrics of the training rows (vci, the ends of its interval vci.low "
+        "and vci.high), of the test rows (test.vci), for alignment.disparity and "
+        "ood.SET.DETECTOR.auroc; of several layers any counts",
     )
     report.set_defaults(run=run)
 
@@ -67,6 +90,7 @@ def run(arguments):
     # scikit-learn takes a second to import: not for --help.
     from sklearn_collapse.report._document import as_json
     from sklearn_collapse.report._html import as_html, check_extra
+    from sklearn_collapse.report._paths import numbers_of
     from sklearn_collapse.report._text import as_text
 
     code, page = 0, arguments.output is not None
@@ -80,12 +104,14 @@ def run(arguments):
     reports = [_report(features, arguments, page) for features in _layers(arguments)]
     if page:
         _progress("HTML report")
-        _save(as_html(reports), arguments.output)
+        save(as_html(reports), arguments.output)
     if arguments.json is not None:
-        _write(as_json(reports), arguments.json)
+        write(as_json(reports), arguments.json)
     if arguments.json != "-":
         print(as_text(reports), flush=True)
-    return code
+    layers = [report.numbers for report in reports]
+    numbers = {layer["name"]: numbers_of(layer) for layer in layers}
+    return max(code, exit_code(arguments.fail_if, numbers))
 
 
 def _layers(arguments):
@@ -133,13 +159,27 @@ def _seed(text):
     return int(text)
 
 
+def _resamples(text):
+    value = int(text) if text.isdigit() else -1
+    if value != 0 and not _MIN_RESAMPLES <= value <= _MAX_RESAMPLES:
+        raise argparse.ArgumentTypeError(
+            f"must be 0, or a whole number from {_MIN_RESAMPLES} to {_MAX_RESAMPLES}, "
+            f"got {text}"
+        )
+    return value
+
+
 def _report(features, arguments, page):
     """Numbers of a layer; its rows are let go."""
     from sklearn_collapse.report._compute import compute
 
     try:
         report = compute(
-            features, class_weight=arguments.class_weight, progress=_progress
+            features,
+            class_weight=arguments.class_weight,
+            n_resamples=arguments.resamples,
+            seed=arguments.seed,
+            progress=_progress,
         )
     except (ValueError, TypeError) as error:
         layer = features.layer
@@ -151,21 +191,6 @@ def _report(features, arguments, page):
         _progress("pictures")
         report = report._replace(pictures=draw(report))
     return report._replace(study=None)
-
-
-def _write(text, target):
-    if target == "-":
-        print(text, flush=True)
-    else:
-        _save(text, target)
-
-
-def _save(text, target):
-    try:
-        # What UTF-8 lacks, parts of undecodable file names, becomes a question mark.
-        Path(target).write_text(text + "\n", encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise ReportError(f"{target}: cannot be written: {error.strerror}.") from error
 
 
 def _progress(text):

@@ -72,7 +72,7 @@ def as_text(reports):
 def _layer(report):
     parts = [
         _data(report["data"]),
-        _collapse(report["collapse"]),
+        _collapse(report["collapse"], report.get("intervals")),
         _classes(report["classes"]),
         _alignment(report["alignment"]),
         _whitening(report["whitening"]),
@@ -160,28 +160,40 @@ def _data(data):
     return "\n".join(lines)
 
 
-def _collapse(collapse):
+def _collapse(collapse, intervals):
     weight = collapse["class_weight"] or "none"
+    found = intervals["metrics"] if intervals else {}
     rows = []
     for name, value in collapse["train"].items():
         held_out = collapse["held_out"].get(name)
+        ends = found.get(name)
         rows.append(
             [
                 name,
                 _ARROW[METRICS[name].direction],
                 number(value),
+                *([interval(ends)] if found else []),
                 "" if held_out is None else number(held_out),
                 MEANING[name],
             ]
         )
-    table = _table(["metric", "", "training", "test", "what it is"], rows, "lcrrl")
+    head, align = ["metric", "", "training", "test", "what it is"], "lcrrl"
+    if found:
+        head.insert(3, f"{100 * intervals['confidence_level']:g} % interval")
+        align = "lcrrrl"
     etf = number(collapse["train"]["nc2_etf_error"])
     balanced = number(collapse["nc2_etf_error_balanced"])
     return (
         f"Neural collapse (class_weight {weight}; ^ higher, v lower is more "
-        f"collapsed; test = about the training means)\n{table}\n\n"
+        f"collapsed; test = about the training means)\n{_table(head, rows, align)}\n\n"
         f"ETF error  {etf} (0 = simplex ETF; {balanced} with balanced classes)"
     )
+
+
+def interval(found):
+    """Ends of an interval; nothing where there is none."""
+    ends = [(found or {}).get(end) for end in ("low", "high")]
+    return "" if None in ends else " to ".join(map(number, ends))
 
 
 def _alignment(alignment):

@@ -5,12 +5,17 @@ import os
 import sys
 
 from sklearn_collapse import __version__
-from sklearn_collapse.report import _report_command
+from sklearn_collapse.report import (
+    _compare_command,
+    _metrics_command,
+    _report_command,
+    _schema_command,
+)
 from sklearn_collapse.report._errors import ReportError, one_line
 
 # One module per command: add_parser(commands) describes it, and sets ``run``, a
 # function of the parsed arguments that returns the exit code.
-_COMMANDS = (_report_command,)
+_COMMANDS = (_report_command, _compare_command, _metrics_command, _schema_command)
 
 
 def main(argv=None):

@@ -60,10 +60,14 @@ def far():
 
 @pytest.fixture
 def run(capsys):
-    """Run the command line in this process: exit code, stdout, stderr."""
+    """Run the command line in this process: exit code, stdout, stderr.
+
+    Without intervals, which test_intervals.py is about, unless it is without arguments.
+    """
 
     def call(*arguments):
-        code = main(["report", *map(str, arguments)])
+        plain = ["--resamples", "0"] if arguments else []
+        code = main(["report", *map(str, arguments), *plain])
         return code, *capsys.readouterr()
 
     return call
@@ -470,7 +474,7 @@ def test_json_file(run, numbers, arrays, tmp_path):
     document = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert document["layers"] == [numbers(path)]
     sections = {"data", "collapse", "classes", "whitening", "alignment", "ood"}
-    assert set(document["layers"][0]) == sections | {"name", "notes"}
+    assert set(document["layers"][0]) == sections | {"name", "intervals", "notes"}
     assert set(document) == {"format", "version", "made_with", "layers"}
     assert (document["format"], document["version"]) == ("sklearn_collapse.report", 1)
     assert document["made_with"]["NumPy"] == np.__version__
