@@ -34,7 +34,7 @@ extensions = [
 ]
 default_role = "literal"
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "_templates", "auto_examples/*.ipynb"]
+exclude_patterns = ["_build", "_templates", "auto_examples/*.ipynb", "generated/examples"]
 
 nitpicky = True
 nitpick_ignore_regex = [
@@ -75,8 +75,7 @@ plot_apply_rcparams = True
 
 autosummary_generate = True
 autodoc_typehints = "none"
-# The class template lists the members, so numpydoc must not list them again.
-numpydoc_show_class_members = False
+# A table of the methods before their descriptions, which the class template adds.
 numpydoc_class_members_toctree = False
 # Markdown that pages include begins below their title.
 suppress_warnings = ["myst.header"]
@@ -87,6 +86,9 @@ sphinx_gallery_conf = {
     # Every example is executed, whatever its name; one that raises fails the build.
     "filename_pattern": r"\.py$",
     "reference_url": {"sklearn_collapse": None},
+    # For the examples that a page of the API ends with.
+    "doc_module": ("sklearn_collapse",),
+    "backreferences_dir": "generated/examples",
     "download_all_examples": False,
     "show_memory": False,
     "show_signature": False,

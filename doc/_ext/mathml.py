@@ -20,8 +20,29 @@ _BOLD = re.compile(r'<mn mathvariant="bold">(\d)</mn>')
 _NAME = re.compile(r"<m([io])>([a-z]{2,})</m\1>(<mo[^>]*>(?:&#x00028;|\())?")
 
 
+# An environment without another inside, and what breaks lines or aligns them.
+_ENVIRONMENT = re.compile(r"\\begin\{(\w+\*?)\}(?:(?!\\begin\{).)*?\\end\{\1\}", re.S)
+_LINES = re.compile(r"\\\\|(?<!\\)&")
+
+
+def in_lines(latex):
+    """Put a formula of several lines into the environment that it lacks.
+
+    As Sphinx does for LaTeX: blank lines separate formulas, ``\\\\`` ends a line and
+    ``&`` aligns it. The converter knows ``split``, which is ``aligned`` by another name.
+    """
+    parts = [part.strip() for part in re.split(r"\n\s*\n", latex) if part.strip()]
+    latex = r" \\ ".join(part.removesuffix(r"\\") for part in parts)
+    latex = re.sub(r"(\\(?:begin|end)\{)aligned\}", r"\1split}", latex)
+    outside, inner = latex, None
+    while inner != outside:
+        inner, outside = outside, _ENVIRONMENT.sub("", outside)
+    return rf"\begin{{split}}{latex}\end{{split}}" if _LINES.search(outside) else latex
+
+
 def mathml(latex, display):
     """Convert LaTeX, and put right what the converter leaves to the browser."""
+    latex = in_lines(latex) if display == "block" else latex
     text = _BAR.sub('<mo stretchy="false">', convert(latex, display=display))
     text = _BOLD.sub(lambda m: f"<mn>{chr(0x1D7CE + int(m[1]))}</mn>", text)
 
