@@ -26,6 +26,7 @@ extensions = [
     "matplotlib.sphinxext.plot_directive",
     "detector_table",
     "mathml",
+    "linked_names",
     "numpydoc",
     "myst_parser",
     "sphinx_copybutton",
@@ -34,7 +35,12 @@ extensions = [
 ]
 default_role = "literal"
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "_templates", "auto_examples/*.ipynb", "generated/examples"]
+exclude_patterns = [
+    "_build",
+    "_templates",
+    "auto_examples/*.ipynb",
+    "generated/examples",
+]
 
 nitpicky = True
 nitpick_ignore_regex = [
@@ -74,6 +80,7 @@ plot_rcparams = {
 plot_apply_rcparams = True
 
 autosummary_generate = True
+toc_object_entries_show_parents = "hide"
 autodoc_typehints = "none"
 # A table of the methods before their descriptions, which the class template adds.
 numpydoc_class_members_toctree = False

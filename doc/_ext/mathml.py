@@ -29,7 +29,7 @@ def in_lines(latex):
     """Put a formula of several lines into the environment that it lacks.
 
     As Sphinx does for LaTeX: blank lines separate formulas, ``\\\\`` ends a line and
-    ``&`` aligns it. The converter knows ``split``, which is ``aligned`` by another name.
+    ``&`` aligns it. The converter knows ``aligned`` by another name, ``split``.
     """
     parts = [part.strip() for part in re.split(r"\n\s*\n", latex) if part.strip()]
     latex = r" \\ ".join(part.removesuffix(r"\\") for part in parts)

@@ -190,8 +190,8 @@ def vci(X, y, *, sample_weight=None, class_weight=None):
     the least-squares probe on one-hot labels. It is computed as the mean over k of
     1 / (1 + g_k), with g the rank(Sigma_B) leading eigenvalues of
     A^T Sigma_W^-1 A and the columns of A sqrt(p_c) m_c: the difference from 1 would
-    have lost its digits. Random labels give 0.00 at n <= d, 0.48 at n = 2d and 0.95 at
-    n = 20d: with n <= d + C a warning says so.
+    have lost its digits. Random labels give 0 at n <= d and about 1 - d/n above: with
+    n <= d + C a warning says so.
 
     References
     ----------
