@@ -34,8 +34,10 @@ def link(app, doctree):
     names = public_names()
     for node in list(doctree.findall(nodes.literal)):
         found = re.match(r"\w+(?![\w.])", node.astext())
-        in_table = any(isinstance(n, nodes.entry) for n in ancestors(node))
-        if not (found and found[0] in names and in_table):
+        around = {type(ancestor) for ancestor in ancestors(node)}
+        if not found or found[0] not in names or nodes.entry not in around:
+            continue
+        if addnodes.pending_xref in around:  # it is a reference already
             continue
         facts = {"refdomain": "py", "reftype": "obj", "refdoc": app.env.docname}
         facts |= {"reftarget": names[found[0]], "refexplicit": True, "refwarn": True}
