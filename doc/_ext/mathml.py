@@ -12,17 +12,24 @@ from latex2mathml.converter import convert
 
 FONT = "STIXTwoMath-Regular.ttf"
 
-# A bar that stands alone would stretch to the height of what is beside it.
-_BAR = re.compile(r"<mo>(?=&#x0(?:2016|007C);)")
+# A bar that stands alone would stretch to the height of what is beside it, and keep a
+# distance as an operator does.
+_BAR = re.compile(r'<mo(?: stretchy="false")?>(?=&#x0(?:2016|007C);)')
+# Colons and semicolons, which the converter takes for names.
+_COLON = re.compile(r"<mi>([:;])</mi>")
 # The bold digit itself: browsers ignore the attribute.
 _BOLD = re.compile(r'<mn mathvariant="bold">(\d)</mn>')
 # Names of functions: space on both sides, none before a parenthesis.
 _NAME = re.compile(r"<m([io])>([a-z]{2,})</m\1>(<mo[^>]*>(?:&#x00028;|\())?")
+# Such a name where a formula or a parenthesis begins.
+_FIRST = re.compile(r'((?:<mrow>|&#x00028;</mo>)(?:<m(?:sub|sup|under)>)?)<mo lspace="0.17em"')
 
 
 def mathml(latex, display):
     """Convert LaTeX, and put right what the converter leaves to the browser."""
-    text = _BAR.sub('<mo stretchy="false">', convert(latex, display=display))
+    text = convert(latex, display=display)
+    text = _BAR.sub('<mo stretchy="false" lspace="0" rspace="0">', text)
+    text = _COLON.sub(r'<mo lspace="0.05em" rspace="0.2em">\1</mo>', text)
     text = _BOLD.sub(lambda m: f"<mn>{chr(0x1D7CE + int(m[1]))}</mn>", text)
 
     def spaced(match):
@@ -30,12 +37,16 @@ def mathml(latex, display):
         right = "0" if after else "0.17em"
         return f'<mo lspace="0.17em" rspace="{right}">{match[2]}</mo>{after}'
 
-    return _NAME.sub(spaced, text)
+    return _FIRST.sub(r'\1<mo lspace="0"', _NAME.sub(spaced, text))
 
 
 def visit_inline(self, node):
     """Write a formula within a line."""
-    self.body.append(mathml(node.astext(), "inline"))
+    text = mathml(node.astext(), "inline")
+    after = node.next_node(descend=False, siblings=True)
+    if isinstance(after, nodes.Text) and after.astext().startswith(tuple(",.;:)")):
+        text += "&#8288;"  # word joiner: no line begins with a comma
+    self.body.append(text)
     raise nodes.SkipNode
 
 
