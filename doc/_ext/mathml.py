@@ -22,7 +22,9 @@ _BOLD = re.compile(r'<mn mathvariant="bold">(\d)</mn>')
 # Names of functions: space on both sides, none before a parenthesis.
 _NAME = re.compile(r"<m([io])>([a-z]{2,})</m\1>(<mo[^>]*>(?:&#x00028;|\())?")
 # Such a name where a formula or a parenthesis begins.
-_FIRST = re.compile(r'((?:<mrow>|&#x00028;</mo>)(?:<m(?:sub|sup|under)>)?)<mo lspace="0.17em"')
+_FIRST = re.compile(
+    r'((?:<mrow>|&#x00028;</mo>)(?:<m(?:sub|sup|under)>)?)<mo lspace="0.17em"'
+)
 
 
 def mathml(latex, display):
@@ -42,10 +44,9 @@ def mathml(latex, display):
 
 def visit_inline(self, node):
     """Write a formula within a line."""
-    text = mathml(node.astext(), "inline")
-    after = node.next_node(descend=False, siblings=True)
-    if isinstance(after, nodes.Text) and after.astext().startswith(tuple(",.;:)")):
-        text += "&#8288;"  # word joiner: no line begins with a comma
+    text, after = mathml(node.astext(), "inline"), node.get("after")
+    if after:
+        text = f'<span class="nowrap">{text}{after}</span>'
     self.body.append(text)
     raise nodes.SkipNode
 
@@ -60,6 +61,16 @@ def visit_block(self, node):
     raise nodes.SkipNode
 
 
+def join_punctuation(app, doctree, docname):
+    """Hand a formula the comma behind it: browsers would begin a line with that."""
+    for node in doctree.findall(nodes.math):
+        text = node.next_node(descend=False, siblings=True)
+        if app.builder.format == "html" and isinstance(text, nodes.Text):
+            rest = text.astext().lstrip(",.;:)")
+            node["after"] = text.astext()[: len(text.astext()) - len(rest)]
+            text.parent.replace(text, nodes.Text(rest))
+
+
 def copy_font(app):
     """Put the font where the style sheet looks for it."""
     folder = Path(app.outdir, "_static")
@@ -70,4 +81,5 @@ def copy_font(app):
 def setup(app):
     app.add_html_math_renderer("mathml", (visit_inline, None), (visit_block, None))
     app.connect("builder-inited", copy_font)
+    app.connect("doctree-resolved", join_punctuation)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
