@@ -41,7 +41,7 @@ def read_entries(arguments):
             path, wanted = argument.rsplit("#", 1)
         layers = _layers(path)
         try:
-            found = [_entry(path, layer) for layer in layers]
+            found = [as_entry(path, layer) for layer in layers]
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ReportError(
                 f"{path}: is not a whole report: {type(error).__name__} {error}."
@@ -85,7 +85,8 @@ def _layers(path):
 _HINT = " `sklearn-collapse report FILE --json OUT` writes one."
 
 
-def _entry(path, layer):
+def as_entry(path, layer):
+    """Read a layer, an entry of "layers"."""
     intervals = layer["intervals"]
     if intervals is not None:
         intervals = intervals | {

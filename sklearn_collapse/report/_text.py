@@ -163,6 +163,8 @@ def _data(data):
 def _collapse(collapse, intervals):
     weight = collapse["class_weight"] or "none"
     found = intervals["metrics"] if intervals else {}
+    if not any(found.values()):
+        found = {}
     rows = []
     for name, value in collapse["train"].items():
         held_out = collapse["held_out"].get(name)

@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from sklearn_collapse.report._compare import far_from_first
 from sklearn_collapse.report._document import VERSION
+from sklearn_collapse.report._read import as_entry
 from sklearn_collapse.report.cli import main
 
 N = 60
@@ -172,6 +174,17 @@ def test_without_intervals(save, run, numbers):
     _, out, _ = run(*paths)
     assert "--resamples 100" in out
     assert "+0.1000" in out
+
+
+def test_far_from_first():
+    """What a report of several layers marks."""
+    layers = [make_layer(), make_layer(shift=0.3, seed=1), make_layer(intervals=False)]
+    entries = [as_entry("a.json", layer) for layer in layers]
+    found = far_from_first(entries)
+    assert found == dict.fromkeys(["vci", "cdnv"], [False, True, False]) | {
+        "ncm_accuracy": [False, False, False]
+    }
+    assert far_from_first(entries[2:]) == {}
 
 
 def test_metric_without_an_interval(save, numbers):
