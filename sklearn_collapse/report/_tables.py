@@ -113,15 +113,17 @@ def groups_of(numbers):
         row = {
             **definition(name),
             "train": value,
-            "ends": intervals and _ends(intervals["metrics"][name]),
+            "ends": intervals and _ends(value, intervals["metrics"][name]),
             "test": collapse["held_out"].get(name),
         }
         groups[titles[kind]].append(row)
     return [(title, rows) for title, rows in groups.items() if rows]
 
 
-def _ends(interval):
-    """Ends of an interval; nothing where there is none."""
+def _ends(value, interval):
+    """Ends of an interval: () where there is none, None where none is to be missed."""
+    if math.isnan(value):
+        return None
     return () if interval is None else (interval["low"], interval["high"])
 
 

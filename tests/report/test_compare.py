@@ -363,6 +363,17 @@ def test_damaged(save, run, part):
     assert "b.json: is not a whole report" in err
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("n_resamples", N + 1), ("confidence_level", "high")]
+)
+def test_damaged_intervals(save, run, key, value):
+    layer = make_layer()
+    layer["intervals"][key] = value
+    code, _, err = run(save("a.json", make_layer()), save("b.json", layer))
+    assert code == 2
+    assert "b.json: is not a whole report" in err
+
+
 def test_other_errors(save, run, tmp_path):
     path = save("a.json", make_layer("x"))
     for arguments, text in (
@@ -370,6 +381,8 @@ def test_other_errors(save, run, tmp_path):
         ([path, f"{path}#y"], "there is no layer 'y'; its layers are ['x']"),
         ([path, str(tmp_path / "none.json")], "none.json: no such file"),
         ([path, str(tmp_path)], "cannot be read"),
+        ([path, 5000 * "a"], "cannot be read: File name too long"),
+        ([path, f"{5000 * 'a'}#layer"], "cannot be read: File name too long"),
         ([path, path, "--json", str(tmp_path)], "cannot be written"),
     ):
         code, _, err = run(*arguments)

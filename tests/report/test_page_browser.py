@@ -191,6 +191,23 @@ def test_downloads(browser, several, tmp_path):
             assert (shown if isinstance(value, str) else float(shown)) == value
 
 
+def test_printed(browser, one):
+    """Metrics keep their names; what only works on a screen is left out."""
+    page, document = one
+
+    def look(page):
+        page.emulate_media(media="print")
+        names = page.locator("th details.def code:visible").all_inner_texts()
+        others = page.locator(".tools button:visible, nav:visible, details dl:visible")
+        return names, others.count(), page.locator("input:visible").count()
+
+    names, others, inputs = visit(browser, page, look)
+    (layer,) = document["layers"]
+    expected = [*layer["collapse"]["train"], *layer["alignment"]["train"]]
+    assert sorted(names) == sorted(expected)
+    assert (others, inputs) == (0, 0)
+
+
 def test_folded_layers(browser, several):
     """A link opens its layer; printing opens all and leaves them as they were."""
     page, _ = several
