@@ -128,7 +128,7 @@ def _environment(source):
 
 
 def _compared(layers, rows):
-    """Rows of the comparison, each with its line and where it differs from the first."""
+    """Rows of the comparison, with their lines and what differs from the first."""
     far = far_from_first([as_entry(layer["name"], layer) for layer in layers])
     return [
         {

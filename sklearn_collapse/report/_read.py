@@ -97,7 +97,7 @@ def as_entry(path, layer):
             "metrics": {
                 name: found and _as_numbers(found, n_resamples)
                 for name, found in intervals["metrics"].items()
-            }
+            },
         }
     return Entry(
         path,

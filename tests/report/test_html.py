@@ -284,7 +284,9 @@ def test_intervals(write, tmp_path, resamples, n, d, shown):
         seen.add("to" if " to " in rest else rest)
     assert seen - {""} == shown
     (caption,) = (c for c in page.all("caption") if "Metrics of the" in c["text"])
-    assert ("95\xa0% intervals, from 20 bootstrap" in caption["text"]) == ("to" in shown)
+    assert ("95\xa0% intervals, from 20 bootstrap" in caption["text"]) == (
+        "to" in shown
+    )
     links = [a["attrs"]["href"] for a in page.all("a") if caption in a["in"]]
     assert links == (["#notes"] if "no interval" in shown else [])
 
