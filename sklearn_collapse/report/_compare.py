@@ -81,6 +81,29 @@ def numbers_for_conditions(entries, comparison):
     return found
 
 
+def far_from_first(entries):
+    """Whether the interval of each report's difference to the first leaves out zero.
+
+    Parameters
+    ----------
+    entries : list of Entry
+
+    Returns
+    -------
+    dict of str to list of bool
+        By metric; False where there is no interval. Empty if no report has any.
+    """
+    if all(entry.intervals is None for entry in entries):
+        return {}
+    return {
+        name: [
+            bool((row["difference"] or {}).get("leaves_out_zero"))
+            for row in (_compared(name, entry, entries[0]) for entry in entries)
+        ]
+        for name in _names(entries, None)
+    }
+
+
 def _label(k, entry):
     return f"[{k + 1}] {entry.file}#{entry.layer}"
 

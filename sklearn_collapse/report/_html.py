@@ -5,6 +5,7 @@ import hashlib
 import json
 from importlib.resources import files
 
+from sklearn_collapse.report._compare import far_from_first
 from sklearn_collapse.report._document import as_document, comparison, plain
 from sklearn_collapse.report._errors import MissingExtraError
 from sklearn_collapse.report._page_numbers import (
@@ -14,6 +15,7 @@ from sklearn_collapse.report._page_numbers import (
     percent,
     short,
 )
+from sklearn_collapse.report._read import as_entry
 from sklearn_collapse.report._summary import summary_of, summary_of_layers, tiles_of
 from sklearn_collapse.report._tables import (
     alignments_of,
@@ -77,7 +79,7 @@ def as_html(reports):
     source = {name: _file(name) for name in _FILES}
     script, style = source["page.js"], source["page.css"]
     first = layers[0]
-    found = comparison(document) if several else []
+    found = _compared(document["layers"], comparison(document)) if several else []
     return (
         _environment(source)
         .get_template("page.html.j2")
@@ -87,7 +89,7 @@ def as_html(reports):
             if several
             else first["summary"],
             tiles=[] if several else tiles_of(document["layers"][0]),
-            comparison=[{**row, "trend": trend(row["values"])} for row in found],
+            comparison=found,
             trajectories=trajectories(document) if several else [],
             contents=_contents(layers),
             layers=layers,
@@ -125,6 +127,19 @@ def _environment(source):
     return environment
 
 
+def _compared(layers, rows):
+    """Rows of the comparison, with their lines and what differs from the first."""
+    far = far_from_first([as_entry(layer["name"], layer) for layer in layers])
+    return [
+        {
+            **row,
+            "trend": trend(row["values"]),
+            "far": far.get(row["metric"], []) if row["rows"] == "training" else [],
+        }
+        for row in rows
+    ]
+
+
 def _layer(report, pictures, prefix):
     """What the sections of a layer show."""
     numbers = report.numbers
@@ -133,7 +148,7 @@ def _layer(report, pictures, prefix):
         **numbers,
         "prefix": prefix,
         "summary": list(summary_of(numbers)),
-        "groups": groups_of(numbers["collapse"]),
+        "groups": groups_of(numbers),
         "classes": classes_of(numbers),
         "class_columns": class_columns(numbers),
         "class_names": classes if len(classes) <= _LISTED_CLASSES else [],

@@ -84,7 +84,7 @@ def layer_files(files):
 def _named(item):
     """Split NAME=FILE; a file that is there may have such a path itself."""
     name, found, path = item.partition("=")
-    if found and not Path(item).exists() and not {"/", os.sep} & set(name):
+    if found and not os.path.exists(item) and not {"/", os.sep} & set(name):
         if not name or not path:
             raise ReportError(f"{item}: expected NAME=FILE, or FILE alone.")
         return name, path

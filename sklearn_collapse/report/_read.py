@@ -1,6 +1,7 @@
 """Read reports that were written as JSON."""
 
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,11 +38,11 @@ def read_entries(arguments):
     entries = []
     for argument in arguments:
         path, wanted = argument, None
-        if not Path(argument).exists() and "#" in argument:
+        if "#" in argument and not os.path.exists(argument):
             path, wanted = argument.rsplit("#", 1)
         layers = _layers(path)
         try:
-            found = [_entry(path, layer) for layer in layers]
+            found = [as_entry(path, layer) for layer in layers]
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ReportError(
                 f"{path}: is not a whole report: {type(error).__name__} {error}."
@@ -85,14 +86,18 @@ def _layers(path):
 _HINT = " `sklearn-collapse report FILE --json OUT` writes one."
 
 
-def _entry(path, layer):
+def as_entry(path, layer):
+    """Read a layer, an entry of "layers"."""
     intervals = layer["intervals"]
     if intervals is not None:
+        n_resamples = intervals["n_resamples"]
         intervals = intervals | {
+            "confidence_level": _number(intervals["confidence_level"]),
+            "fingerprint": str(intervals["fingerprint"]),
             "metrics": {
-                name: found and _as_numbers(found)
+                name: found and _as_numbers(found, n_resamples)
                 for name, found in intervals["metrics"].items()
-            }
+            },
         }
     return Entry(
         path,
@@ -105,7 +110,9 @@ def _entry(path, layer):
     )
 
 
-def _as_numbers(found):
+def _as_numbers(found, n_resamples):
+    if len(found["values"]) != n_resamples:
+        raise ValueError(f"of {len(found['values'])} instead of {n_resamples} values")
     ends = {k: _number(found[k]) for k in ("low", "high", "standard_error")}
     return ends | {"values": [_number(v) for v in found["values"]]}
 

@@ -1,6 +1,7 @@
 """``sklearn-collapse report``: from files of features to text, JSON and a page."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -131,7 +132,7 @@ def _layers(arguments):
                 "its file, as ood_NAME."
             )
         for layer in layers:  # before hours are spent on those before it
-            if not Path(layer.features).exists():
+            if not os.path.exists(layer.features):
                 raise ReportError(f"{layer.features}: no such file.")
     for layer in layers:
         if len(layers) > 1:

@@ -96,8 +96,9 @@ def _range(low, high):
     return f"{ends[0]} to {ends[1]}".replace("-", "−").replace("inf", "∞")
 
 
-def groups_of(collapse):
+def groups_of(numbers):
     """Metrics by what they look at: (title, rows)."""
+    collapse, intervals = numbers["collapse"], numbers["intervals"]
     titles = {
         "moments": "Variability within classes",
         "means": "Geometry of the class means",
@@ -112,10 +113,18 @@ def groups_of(collapse):
         row = {
             **definition(name),
             "train": value,
+            "ends": intervals and _ends(value, intervals["metrics"][name]),
             "test": collapse["held_out"].get(name),
         }
         groups[titles[kind]].append(row)
     return [(title, rows) for title, rows in groups.items() if rows]
+
+
+def _ends(value, interval):
+    """Ends of an interval: () where there is none, None where none is to be missed."""
+    if math.isnan(value):
+        return None
+    return () if interval is None else (interval["low"], interval["high"])
 
 
 def alignments_of(alignment):

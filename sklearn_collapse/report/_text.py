@@ -38,7 +38,7 @@ ALIGNMENT = {
 _CLASS_COLUMNS = {
     "variance": "variance",
     "nc1_trace_ratio": "NC1",
-    "mean_norm": "mean norm",
+    "mean_norm": "norm",
     "vertex_cosine": "vertex",
 }
 _CLASSES_AT_END, _LONGEST = 10, 28
@@ -63,7 +63,7 @@ def as_text(reports):
         return _layer(layers[0])
     parts = [_comparison(document)]
     for layer in layers:
-        title = f"Layer {layer['name']}"
+        title = _printable(f"Layer {layer['name']}")
         parts.append(f"{'=' * len(title)}\n{title}\n{'=' * len(title)}")
         parts.append(_layer(layer))
     return "\n\n".join(parts)
@@ -113,21 +113,27 @@ def _classes(classes):
         ]
         for label, row in shown.items()
     ]
-    head = ["class", "rows", *_CLASS_COLUMNS.values(), "nearest", "CDNV", "test acc."]
+    head = ["class", "rows", *_CLASS_COLUMNS.values(), "nearest", "CDNV", "acc."]
     title = "Classes"
     if many:
         title += f" ({len(shown)} of {len(classes)}: most and least NC1)"
     align = "lr" + "r" * len(_CLASS_COLUMNS) + "lrr"
     return (
-        f"{title}; CDNV: with the nearest; test acc.: of the nearest mean\n"
+        f"{title}; norm: of the centred mean; CDNV: with the nearest; acc.: of the "
+        f"nearest mean, on test rows\n"
         f"{_table(head, rows, align)}"
     )
 
 
 def _name(label):
     """Label of a class on one line, of bounded length."""
-    text = " ".join("".join(c if c.isprintable() else " " for c in label).split())
+    text = " ".join(_printable(label).split())
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
+def _printable(text):
+    """No line breaks, nor what steers a terminal."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def at_the_ends(classes, n):
@@ -146,7 +152,7 @@ def _data(data):
     per_class = f"{low}" if low == high else f"{low} to {high}"
     accuracy = data["head_accuracy_test"]
     lines = [
-        f"Features   {data['name']}",
+        f"Features   {_printable(data['name'])}",
         f"rows       {data['n_train']} training, {data['n_test']} test; "
         f"{data['split']}",
         f"features   {data['n_features']} ({data['dtype']}), "
@@ -163,6 +169,8 @@ def _data(data):
 def _collapse(collapse, intervals):
     weight = collapse["class_weight"] or "none"
     found = intervals["metrics"] if intervals else {}
+    if not any(found.values()):
+        found = {}
     rows = []
     for name, value in collapse["train"].items():
         held_out = collapse["held_out"].get(name)
@@ -191,9 +199,11 @@ def _collapse(collapse, intervals):
 
 
 def interval(found):
-    """Ends of an interval; nothing where there is none."""
+    """Ends of an interval; nothing where there is none, or the value is undefined."""
     ends = [(found or {}).get(end) for end in ("low", "high")]
-    return "" if None in ends else " to ".join(map(number, ends))
+    if None in ends or all(map(math.isnan, ends)):
+        return ""
+    return " to ".join(map(number, ends))
 
 
 def _alignment(alignment):
@@ -253,6 +263,8 @@ def by_set(report):
 
 def _table(head, rows, align):
     """Columns padded to their widest cell; a repeated first cell is left empty."""
+    # Names of users stay on their line.
+    head, *rows = [[_printable(cell) for cell in row] for row in [head, *rows]]
     widths = [max(len(row[k]) for row in [head, *rows]) for k in range(len(head))]
     lines = []
     before = [None, None, *(row[0] for row in rows)]

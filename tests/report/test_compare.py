@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from sklearn_collapse.report._compare import far_from_first
 from sklearn_collapse.report._document import VERSION
+from sklearn_collapse.report._read import as_entry
 from sklearn_collapse.report.cli import main
 
 N = 60
@@ -172,6 +174,19 @@ def test_without_intervals(save, run, numbers):
     _, out, _ = run(*paths)
     assert "--resamples 100" in out
     assert "+0.1000" in out
+
+
+def test_far_from_first():
+    """What a report of several layers marks."""
+    layers = [make_layer(), make_layer(shift=0.3, seed=1), make_layer(intervals=False)]
+    entries = [as_entry("a.json", layer) for layer in layers]
+    found = far_from_first(entries)
+    assert found == {
+        "vci": [False, True, False],
+        "cdnv": [False, True, False],
+        "ncm_accuracy": [False, False, False],
+    }
+    assert far_from_first(entries[2:]) == {}
 
 
 def test_metric_without_an_interval(save, numbers):
@@ -350,6 +365,17 @@ def test_damaged(save, run, part):
     assert "b.json: is not a whole report" in err
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("n_resamples", N + 1), ("confidence_level", "high")]
+)
+def test_damaged_intervals(save, run, key, value):
+    layer = make_layer()
+    layer["intervals"][key] = value
+    code, _, err = run(save("a.json", make_layer()), save("b.json", layer))
+    assert code == 2
+    assert "b.json: is not a whole report" in err
+
+
 def test_other_errors(save, run, tmp_path):
     path = save("a.json", make_layer("x"))
     for arguments, text in (
@@ -357,6 +383,8 @@ def test_other_errors(save, run, tmp_path):
         ([path, f"{path}#y"], "there is no layer 'y'; its layers are ['x']"),
         ([path, str(tmp_path / "none.json")], "none.json: no such file"),
         ([path, str(tmp_path)], "cannot be read"),
+        ([path, 5000 * "a"], "cannot be read: File name too long"),
+        ([path, f"{5000 * 'a'}#layer"], "cannot be read: File name too long"),
         ([path, path, "--json", str(tmp_path)], "cannot be written"),
     ):
         code, _, err = run(*arguments)

@@ -243,8 +243,13 @@ def test_collapse_table(bundled):
         assert METRICS[name].source in what
         assert len(what.split()) > 2
         assert direction == METRICS[name].direction
-        value = numbers["collapse"]["train"][name]
-        assert float(train) == pytest.approx(value, rel=2e-3, abs=5e-5)
+        value, interval = train.split(maxsplit=1)
+        expected = numbers["collapse"]["train"][name]
+        assert float(value) == pytest.approx(expected, rel=2e-3, abs=5e-5)
+        ends = numbers["intervals"]["metrics"][name]
+        assert [float(end) for end in interval.split(" to ")] == pytest.approx(
+            [ends["low"], ends["high"]], rel=2e-3, abs=5e-5
+        )
         held_out = numbers["collapse"]["held_out"].get(name)
         if held_out is None:
             assert test == ""
@@ -253,6 +258,37 @@ def test_collapse_table(bundled):
         assert ("Geometry" in group) == name.startswith(("nc2", "gnc2", "gof"))
         assert ("Last layer" in group) == name.startswith("nc3")
         assert ("Decisions" in group) == (name in ("nc4_agreement", "ncm_accuracy"))
+
+
+@pytest.mark.parametrize(
+    ("resamples", "n", "d", "shown"),
+    [
+        (0, 400, 4, set()),
+        (20, 400, 4, {"to"}),
+        (20, 200, 12, {"to", "no interval"}),  # vci and others whiten
+        (20, 30, 4, {"no interval"}),
+    ],
+)
+def test_intervals(write, tmp_path, resamples, n, d, shown):
+    """Beside their values, and explained; a value is sorted by itself."""
+    path = make_file(tmp_path / "f.npz", ["a", "b", "c"], n=n, d=d)
+    source, numbers = write(path, "--resamples", resamples)
+    page = check_page(source)
+    found = (numbers["intervals"] or {}).get("metrics", {})
+    seen = set()
+    for _, cells in page.table("Metrics of the"):
+        _, _, rest = cells[2].partition(" ")
+        interval = found.get(cells[0].split()[0])
+        assert (rest == "no interval") == (bool(found) and interval is None)
+        assert (" to " in rest) == (interval is not None)
+        seen.add("to" if " to " in rest else rest)
+    assert seen - {""} == shown
+    (caption,) = (c for c in page.all("caption") if "Metrics of the" in c["text"])
+    assert ("95\xa0% intervals, from 20 bootstrap" in caption["text"]) == (
+        "to" in shown
+    )
+    links = [a["attrs"]["href"] for a in page.all("a") if caption in a["in"]]
+    assert links == (["#notes"] if "no interval" in shown else [])
 
 
 def test_detection_table(bundled):
@@ -610,7 +646,9 @@ def test_layers(write_all, tmp_path):
         for rows_of, part in (("training", "train"), ("test", "held_out")):
             for metric, value in layer["collapse"][part].items():
                 shown = rows[metric, rows_of][3 + k]
-                assert float(shown) == pytest.approx(value, rel=2e-3, abs=5e-5)
+                assert float(shown.rstrip("*")) == pytest.approx(
+                    value, rel=2e-3, abs=5e-5
+                )
     trends = page.all("svg")
     assert len(trends) == len(rows)
     assert {e["attrs"]["aria-hidden"] for e in trends} == {"true"}
@@ -625,6 +663,29 @@ def test_layers(write_all, tmp_path):
     assert f"goes from {first:.3g} to {value:.3g}" in lead["text"]
     # Not what one layer says of another.
     assert len(page.table("Metrics by layer")[0][1]) == 3 + 3 + 1
+
+
+def test_difference_to_the_first_layer(write_all, tmp_path):
+    """Marked as `compare` marks it; never the first, nor numbers without interval."""
+    files = [
+        make_file(tmp_path / f"{k}.npz", ["a", "b", "c"], d=4, n=400, seed=k)
+        for k in range(2)
+    ]
+    source, document = write_all(*files, "--resamples", 40)
+    (tmp_path / "all.json").write_text(json.dumps(document))
+    argv = ["compare", str(tmp_path / "all.json"), "--json", str(tmp_path / "c.json")]
+    assert main(argv) == 0
+    compared = json.loads((tmp_path / "c.json").read_text())["metrics"]
+    marks = set()
+    for _, (name, rows, _, *shown, _) in Page(source).table("Metrics by layer"):
+        far = [False] * 2
+        if rows == "training" and name in compared:
+            found = [row["difference"] for row in compared[name]["reports"]]
+            far = [bool(row and row["leaves_out_zero"]) for row in found]
+        assert [text.endswith("*") for text in shown] == far
+        marks |= set(far)
+    assert marks == {True, False}
+    assert "leaves out zero" in source
 
 
 def test_trend():

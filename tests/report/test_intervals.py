@@ -14,6 +14,7 @@ HEAD_METRICS = ("nc3_self_duality", "nc3_uniform_duality", "nc3_product")
 
 
 def found_in(features, n_resamples=20, seed=3, **options):
+    features.ood = {}  # detectors have no part in it
     numbers = compute(features, n_resamples=n_resamples, seed=seed, **options).numbers
     return numbers["intervals"], numbers
 
@@ -75,16 +76,16 @@ def test_known_answer():
     centres = np.array([[0.0, 0.0, 0.0], [2.0, 0.0, 0.0]])[y]
     truth = (3 + 3) / (2 * 2**2)
     values, held, errors = [], 0, []
-    for repeat in range(40):
+    for repeat in range(30):
         X = centres + rng.normal(size=(120, 3))
         features, _, _ = make_features(head=False, X=X, y=y, X_test=X, y_test=y, ood={})
         scorer = NeuralCollapseScorer(metrics=["cdnv"]).fit(X, y)
-        study = FakeStudy(features, scorer, 40, repeat)
+        study = FakeStudy(features, scorer, 25, repeat)
         interval = _intervals.intervals(study)["metrics"]["cdnv"]
         values.append(scorer.metrics_["cdnv"])
         errors.append(interval["standard_error"])
         held += interval["low"] <= truth <= interval["high"]
-    assert 33 <= held <= 40
+    assert 25 <= held <= 30
     assert np.mean(errors) == pytest.approx(np.std(values, ddof=1), rel=0.3)
 
 

@@ -154,6 +154,12 @@ def test_missing_file_before_anything_is_computed(fails, layers, monkeypatch):
     assert fails("a.npz", "b.npz", "gone.npz") == "gone.npz: no such file."
 
 
+def test_name_that_is_too_long_for_a_file(fails, layers):
+    long = 5000 * "a"
+    assert fails(f"x={long}", *layers) == f"{long}: no such file."
+    assert "File name too long" in fails(f"x={long}")
+
+
 def test_layer_that_cannot_be_computed_names_itself(fails, layers):
     arrays = make_arrays()
     save("flat.npz", **{**arrays, "y": 0 * arrays["y"], "y_test": 0 * arrays["y_test"]})

@@ -176,8 +176,8 @@ def test_alignment_without_head(report):
 
 def test_classes(report):
     head, _, *rows = table_after(as_text(report), "Classes")
-    columns = ["class", "rows", "variance", "NC1", "mean norm", "vertex", "nearest"]
-    assert re.split(r"  +", head) == [*columns, "CDNV", "test acc."]
+    columns = ["class", "rows", "variance", "NC1", "norm", "vertex", "nearest"]
+    assert re.split(r"  +", head) == [*columns, "CDNV", "acc."]
     assert [re.split(r"  +", row) for row in rows] == [
         [
             "cat",
@@ -260,6 +260,33 @@ def test_out_of_distribution(report):
     assert rows[0].startswith("near  ")
     assert rows[2].startswith("a set with a longer name  1000  one")
     assert rows[1].split()[:2] == ["10", "another"]
+
+
+def test_names_stay_on_their_line(report):
+    """Of sets and of the file, with line breaks or codes that steer a terminal."""
+    name = "a\nb\x1b[2J"
+    for row in report["ood"]:
+        row["set"] = name
+    report["data"]["ood_rows"] = {name: 3}
+    report["data"]["name"] = name
+    text = as_text(report)
+    assert "\x1b" not in text
+    assert text.startswith("Features   a b [2J\n")
+    assert table_after(text, "Out of distribution")[2].startswith("a b [2J")
+
+
+def test_intervals(report):
+    """None where the value is undefined; no column where there are none at all."""
+    report["collapse"]["train"] = {"vci": 0.5, "cdnv": math.nan, "nc2_etf_error": 1.0}
+    ends = {"vci": (0.4, 0.6), "cdnv": (math.nan, math.nan)}
+    found = {k: dict(zip(("low", "high"), v, strict=True)) for k, v in ends.items()}
+    report["intervals"] = {"confidence_level": 0.95, "metrics": found}
+    head, _, vci, cdnv, etf = table_after(as_text(report), "Neural collapse")
+    assert "95 % interval" in head
+    assert "0.4000 to 0.6000" in vci
+    assert " to " not in cdnv + etf
+    report["intervals"]["metrics"] = dict.fromkeys(ends)
+    assert "interval" not in table_after(as_text(report), "Neural collapse")[0]
 
 
 def test_set_that_is_named_like_its_column(report):

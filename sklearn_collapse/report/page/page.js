@@ -121,7 +121,9 @@
       for (const { set, detector, ...values } of layer.ood) add("ood", set, detector, values);
     }
     const cell = (value) => {
-      const text = value === null ? "" : String(value);
+      let text = value === null ? "" : String(value);
+      // Of labels and names: nothing that a spreadsheet would run.
+      if (/^[=+\-@\t\r]/.test(text) && Number.isNaN(Number(text)) && text !== "-inf") text = `'${text}`;
       return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
     };
     return lines.map((line) => line.map(cell).join(",") + "\r\n").join("");
