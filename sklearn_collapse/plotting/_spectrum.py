@@ -261,7 +261,7 @@ class SpectrumDisplay:
         self.ax_.annotate(
             text,
             (0.5, height),
-            xytext=(4, 3),
+            xytext=(4, 7),
             textcoords="offset points",
             # Lines at the ranks and at C - 1 must not cross it.
             bbox={"facecolor": self.ax_.get_facecolor(), "edgecolor": "none", "pad": 1},
