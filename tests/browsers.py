@@ -46,9 +46,7 @@ def why_not():
     for name in ("playwright", "axe_playwright_python"):
         if importlib.util.find_spec(name) is None:
             return f"{name} is not installed"
-    return (
-        "" if executable() else f"none of {', '.join(EXECUTABLES)} starts here"
-    )
+    return "" if executable() else f"none of {', '.join(EXECUTABLES)} starts here"
 
 
 class Visit(NamedTuple):
