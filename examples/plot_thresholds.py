@@ -17,12 +17,18 @@ guaranteed, for one row at a time and for whole batches.
 # features that shows even with 1000 rows. ``calibrate`` with rows that were kept out
 # sets a threshold anew; "chi2" takes it from theory and needs no rows.
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from sklearn_collapse.datasets import load_cifar8_features
 from sklearn_collapse.ood import ConformalDetector, MahalanobisDetector
 
 features = load_cifar8_features()
 X, y, X_test = features.data, features.target, features.X_test
+
+
+def one_thread():
+    """Products this small, thousands of them, gain nothing from several threads."""
+    return threadpool_limits(1)
 
 
 def flagged(detector, rows):
@@ -33,17 +39,18 @@ rng = np.random.default_rng(0)
 sizes = [150, 250, 500, 1000, 2000, 4000, 8000]
 names = ["the rows it was fitted on", "a fifth kept out", "chi-squared law"]
 shares = np.empty((len(sizes), len(names)))
-for i, size in enumerate(sizes):
-    draws = []
-    for _ in range(5):
-        rows = rng.permutation(len(X))[:size]
-        fitted, kept_out = np.split(rows, [int(0.8 * size)])
-        one = MahalanobisDetector(contamination=0.05).fit(X[rows], y[rows])
-        other = MahalanobisDetector(contamination=0.05).fit(X[fitted], y[fitted])
-        draws.append([flagged(one, X_test)])
-        draws[-1].append(flagged(other.calibrate(X[kept_out]), X_test))
-        draws[-1].append(flagged(one.calibrate(threshold="chi2"), X_test))
-    shares[i] = np.mean(draws, axis=0)
+with one_thread():
+    for i, size in enumerate(sizes):
+        draws = []
+        for _ in range(5):
+            rows = rng.permutation(len(X))[:size]
+            fitted, kept_out = np.split(rows, [int(0.8 * size)])
+            one = MahalanobisDetector(contamination=0.05).fit(X[rows], y[rows])
+            other = MahalanobisDetector(contamination=0.05).fit(X[fitted], y[fitted])
+            draws.append([flagged(one, X_test)])
+            draws[-1].append(flagged(other.calibrate(X[kept_out]), X_test))
+            draws[-1].append(flagged(one.calibrate(threshold="chi2"), X_test))
+        shares[i] = np.mean(draws, axis=0)
 print("share of 2000 new rows that are flagged, mean of 5 draws; 0.05 was asked for")
 print(f"{'training rows':<26}" + "".join(f"{size:8d}" for size in sizes))
 for name, column in zip(names, shares.T, strict=True):
@@ -84,12 +91,14 @@ print(f"flagged of new rows             {flagged(detector, X_test):.3f}")
 print(f"flagged of Gaussian rows        {flagged(detector, gaussian):.3f}")
 
 ax, grid = axes[1], np.linspace(30, 300, 91)
-for rows, color, label in ((gaussian, GREY, "Gaussian rows"), (X_test, RED, "images")):
+kinds = (gaussian, GREY, "--", "Gaussian rows"), (X_test, RED, "-", "images")
+for rows, color, style, label in kinds:
     ax.hist(
         -detector.score_samples(rows),
         grid,
         density=True,
         histtype="step",
+        linestyle=style,
         linewidth=1.5,
         color=color,
         label=label,
@@ -179,12 +188,13 @@ from sklearn.frozen import FrozenEstimator
 frozen = ConformalDetector(FrozenEstimator(MahalanobisDetector().fit(X, y)))
 alphas = np.array([0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5])
 rates = {name: [] for name in sets}
-for _ in range(200):
-    calibrates, judged = np.split(rng.permutation(2000), 2)
-    frozen.fit(X_test[calibrates])
-    for name, rows in {**sets, "new images": X_test[judged]}.items():
-        p = frozen.p_values(rows)
-        rates[name].append(np.mean(p[:, None] <= alphas, axis=0))
+with one_thread():
+    for _ in range(200):
+        calibrates, judged = np.split(rng.permutation(2000), 2)
+        frozen.fit(X_test[calibrates])
+        for name, rows in {**sets, "new images": X_test[judged]}.items():
+            p = frozen.p_values(rows)
+            rates[name].append(np.mean(p[:, None] <= alphas, axis=0))
 new = np.array(rates["new images"])
 print("alpha             " + "".join(f"{alpha:8g}" for alpha in alphas))
 print("flagged, mean     " + "".join(f"{rate:8.4f}" for rate in new.mean(axis=0)))
@@ -256,21 +266,24 @@ is_outlier = np.arange(200) < 20
 rng = np.random.default_rng(1)
 false = {"predict": [], "predict_fdr": []}
 found = {"predict": [], "predict_fdr": []}
-for _ in range(500):
-    rows = rng.permutation(2000)[:1180]
-    frozen.fit(X_test[rows[180:]])
-    outliers = far[np.r_[rng.permutation(500)[:10], 500 + rng.permutation(500)[:10]]]
-    batch = np.concatenate([outliers, X_test[rows[:180]]])
-    p = frozen.p_values(batch)
-    by_level = {"predict": [p <= level for level in levels]}
-    by_level["predict_fdr"] = [
-        frozen.set_params(alpha=level).predict_fdr(batch) == -1 for level in levels
-    ]
-    for name, alarms in by_level.items():
-        alarms = np.array(alarms)
-        total = np.maximum(alarms.sum(axis=1), 1)
-        false[name].append(alarms[:, ~is_outlier].sum(axis=1) / total)
-        found[name].append(alarms[:, is_outlier].mean(axis=1))
+with one_thread():
+    for _ in range(500):
+        rows = rng.permutation(2000)[:1180]
+        frozen.fit(X_test[rows[180:]])
+        outliers = far[
+            np.r_[rng.permutation(500)[:10], 500 + rng.permutation(500)[:10]]
+        ]
+        batch = np.concatenate([outliers, X_test[rows[:180]]])
+        p = frozen.p_values(batch)
+        by_level = {"predict": [p <= level for level in levels]}
+        by_level["predict_fdr"] = [
+            frozen.set_params(alpha=level).predict_fdr(batch) == -1 for level in levels
+        ]
+        for name, alarms in by_level.items():
+            alarms = np.array(alarms)
+            total = np.maximum(alarms.sum(axis=1), 1)
+            false[name].append(alarms[:, ~is_outlier].sum(axis=1) / total)
+            found[name].append(alarms[:, is_outlier].mean(axis=1))
 
 print("alpha                     " + "".join(f"{level:7g}" for level in levels))
 for title, table in (("false", false), ("found", found)):

@@ -10,6 +10,7 @@ from sklearn_collapse.moments import ClassMoments
 from sklearn_collapse.utils._arrays import place_of
 from sklearn_collapse.utils._available import NotAvailableError
 from sklearn_collapse.utils._dask import Partitions, is_dask
+from sklearn_collapse.utils._kept import NotKeptError, looking
 from sklearn_collapse.utils._labels import as_label_array, encode_known
 from sklearn_collapse.utils._sklearn_private import FittedHTMLMixin, fit_context
 from sklearn_collapse.utils._validation import (
@@ -21,8 +22,8 @@ from sklearn_collapse.utils._validation import (
     validate_features,
 )
 
-# Up to so many features a decomposition takes less time than showing its result.
-_FEW_FEATURES = 512
+# Up to so many multiplications measuring takes no longer than showing the result.
+_LITTLE_WORK = 512**3
 
 
 @contextmanager
@@ -44,10 +45,21 @@ class RowsEstimator(FittedHTMLMixin, BaseEstimator):
     _left_by_fit: tuple = ("n_features_in_", "feature_names_in_")
 
     def _metrics_to_show(self):
-        """Metrics, and those by class, where measuring them takes no time."""
-        if self.n_features_in_ > _FEW_FEATURES:
+        """Metrics, and those by class, that are known or take no time to measure."""
+        if self._work_of_metrics() <= _LITTLE_WORK:
+            return self.metrics_, getattr(self, "per_class_", None)
+        try:
+            with looking():
+                return self.metrics_, None
+        except NotKeptError:
             return None
-        return self.metrics_, getattr(self, "per_class_", None)
+
+    def _work_of_metrics(self):
+        """Order of the multiplications: decompositions, and all pairs of classes."""
+        d, n_classes = self.n_features_in_, len(getattr(self, "classes_", ()))
+        moments = [getattr(self, n, None) for n in ("moments_", "unit_moments_")]
+        by_class = any(m is not None and m.class_scatter for m in moments)
+        return d**3 * (n_classes if by_class else 1) + d * n_classes**2
 
     @property
     def _ignores_scale(self):

@@ -7,7 +7,9 @@ where other tests have theirs, so all of them are made in a thread of its own.
 import importlib.util
 import re
 import shutil
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any, NamedTuple
 
 EXECUTABLES = ("chromium", "chromium-browser", "google-chrome")
@@ -22,9 +24,21 @@ ARGUMENTS = [
 REMOTE = re.compile(r"^(?!file:|data:|blob:|about:)")
 
 
+@cache
 def executable():
-    """Path of an installed browser, or None."""
-    return next(filter(None, map(shutil.which, EXECUTABLES)), None)
+    """Path of a browser that starts, or None."""
+    return next(filter(_starts, map(shutil.which, EXECUTABLES)), None)
+
+
+def _starts(path):
+    """Whether a browser knows its version: some are a script that names a package."""
+    if path is None:
+        return False
+    try:
+        asked = subprocess.run([path, "--version"], capture_output=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return asked.returncode == 0
 
 
 def why_not():
@@ -32,7 +46,7 @@ def why_not():
     for name in ("playwright", "axe_playwright_python"):
         if importlib.util.find_spec(name) is None:
             return f"{name} is not installed"
-    return "" if executable() else f"none of {', '.join(EXECUTABLES)} is installed"
+    return "" if executable() else f"none of {', '.join(EXECUTABLES)} starts here"
 
 
 class Visit(NamedTuple):
@@ -57,8 +71,10 @@ class Browser:
         return self
 
     def __exit__(self, *_):
-        self._thread.submit(self._stop).result()
-        self._thread.shutdown()
+        try:
+            self._thread.submit(self._stop).result()
+        finally:
+            self._thread.shutdown()
 
     def visit(self, path, look=None, *, width=1280, scheme="light", script=True):
         """Open a file and call ``look(page)``.
@@ -91,13 +107,19 @@ class Browser:
         from playwright.sync_api import sync_playwright
 
         self._playwright = sync_playwright().start()
-        self._browser = self._playwright.chromium.launch(
-            executable_path=executable(), args=ARGUMENTS
-        )
+        try:
+            self._browser = self._playwright.chromium.launch(
+                executable_path=executable(), args=ARGUMENTS
+            )
+        except BaseException:
+            self._playwright.stop()
+            raise
 
     def _stop(self):
-        self._browser.close()
-        self._playwright.stop()
+        try:
+            self._browser.close()
+        finally:
+            self._playwright.stop()
 
     def _visit(self, path, look, options):
         errors, failed, remote = [], [], []

@@ -93,3 +93,17 @@ def test_no_event_loop_is_left_in_this_thread(browser):
         asyncio.get_running_loop()
     assert asyncio.run(asyncio.sleep(0, "slept")) == "slept"
     assert any(thread.name.startswith("browser") for thread in threading.enumerate())
+
+
+def test_a_browser_has_to_start(monkeypatch, tmp_path):
+    """Some distributions have a script of its name that says what to install."""
+    whole = browsers.executable.__wrapped__
+    stub = tmp_path / "chromium"
+    stub.write_text("#!/bin/sh\necho 'install the other package' >&2\nexit 1\n")
+    stub.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert whole() is None
+    good = tmp_path / "google-chrome"
+    good.write_text("#!/bin/sh\necho 'Chromium 1.0'\n")
+    good.chmod(0o755)
+    assert whole() == str(good)

@@ -4,6 +4,7 @@ import html
 import re
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 
 import numpy as np
@@ -213,13 +214,29 @@ def test_rows_that_wait_are_left_waiting():
 
 def test_wide_features_are_not_measured(monkeypatch, decompositions):
     scorer = NeuralCollapseScorer(per_class=True).fit(X, Y)
-    monkeypatch.setattr(base, "_FEW_FEATURES", X.shape[1] - 1)
+    work = X.shape[1] ** 3 + 9 * X.shape[1]
+    monkeypatch.setattr(base, "_LITTLE_WORK", work - 1)
     decompositions.clear()
     page = shown(scorer)
     assert "measured when they are first read" in page.text
     assert decompositions == []
-    monkeypatch.setattr(base, "_FEW_FEATURES", X.shape[1])
+    monkeypatch.setattr(base, "_LITTLE_WORK", work)
     assert list(shown(scorer).rows("metric")) == list(scorer.metrics_)
+    monkeypatch.setattr(base, "_LITTLE_WORK", 0)  # by now they are known
+    assert list(shown(scorer).rows("metric")) == list(scorer.metrics_)
+
+
+@pytest.mark.parametrize(
+    ("n_classes", "d", "metrics"), [(4000, 16, None), (20, 256, "all")]
+)
+def test_many_classes_are_not_measured(n_classes, d, metrics, decompositions):
+    """All pairs of classes, or a decomposition for each, are many multiplications."""
+    y = np.repeat(np.arange(n_classes), 2)
+    scorer = NeuralCollapseScorer(metrics=metrics)
+    scorer.fit(RNG.normal(size=(len(y), d)), y)
+    decompositions.clear()
+    assert "measured when they are first read" in shown(scorer).text
+    assert decompositions == []
 
 
 def test_many_rows_are_not_searched(monkeypatch):
@@ -237,6 +254,31 @@ def test_metrics_that_cannot_be_had():
     scorer = NeuralCollapseScorer(metrics=["nc3_product"]).fit(X, Y)
     page = shown(scorer)
     assert "nc3_product needs a head" in page.text
+
+
+def test_errors_of_any_kind_do_not_hide_the_estimator(monkeypatch):
+    def fail(self):
+        raise OSError("the device is lost")
+
+    scorer = DimensionalCollapseScorer().fit(X)
+    monkeypatch.setattr(DimensionalCollapseScorer, "metrics_", property(fail))
+    page = shown(scorer)
+    assert "metrics_ cannot be had: the device is lost" in page.text
+    assert page.rows("attribute")["n_features_in_"][0] == "6"
+    whitener = SpectralWhitener().fit(X)
+    monkeypatch.setattr(SpectralWhitener, "rank_", property(fail))
+    monkeypatch.setattr(SpectralWhitener, "_more_to_show", fail)
+    rows = shown(whitener).rows("attribute")
+    assert rows["n_features_in_"][0] == "6"
+    assert "rank_" not in rows
+
+
+def test_other_threads_may_fit_meanwhile():
+    """Looking is a matter of one thread, also where moments are shared."""
+    moments = ClassMoments().update(X, Y)
+    whitener = SpectralWhitener("pca").fit_moments(moments)
+    with looking(), ThreadPoolExecutor(1) as pool:
+        assert pool.submit(lambda: whitener.rank_).result() == X.shape[1]
 
 
 def test_by_class():

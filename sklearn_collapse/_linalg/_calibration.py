@@ -48,9 +48,10 @@ def exact_band(rates, n_rows, n_calibration=None, confidence=0.95):
         low, high = (binom.ppf(tail, n_rows, rates) for tail in tails)
         return low / n_rows, high / n_rows
     ends = np.zeros((2, len(rates)))
+    log_factorials = gammaln(np.arange(1, n_rows + n_calibration + 1))
     for i, row in enumerate(_ranks(rates, n_calibration)):
         if row:
-            reached = _cumulated(row, n_rows, n_calibration)
+            reached = _cumulated(row, n_rows, n_calibration, log_factorials)
             # Rounding must not decide where a tail is reached exactly.
             ends[:, i] = np.searchsorted(reached * (1 + _ROUNDING), tails)
     return np.minimum(ends, n_rows) / n_rows
@@ -63,17 +64,16 @@ def _ranks(rates, n_calibration):
     return np.minimum(found, n_calibration).astype(int)
 
 
-def _cumulated(rank, n_rows, n_calibration):
+def _cumulated(rank, n_rows, n_calibration, log_factorials):
     """Distribution function of the number of m new scores below the rank-th of n.
 
     All orders of the m + n scores are alike, so that j are below it with probability
     binom(j + k - 1, j) binom(m - j + n - k, m - j) / binom(m + n, m).
     """
-    j, k = np.arange(n_rows + 1), rank
-    below = gammaln(j + k) - gammaln(j + 1) - gammaln(k)
-    rest = n_rows - j
-    above = gammaln(rest + n_calibration - k + 1) - gammaln(rest + 1)
-    above -= gammaln(n_calibration - k + 1)
-    mass = np.exp(below + above - (below + above).max())
-    reached = np.cumsum(mass)
+    m, k, rest = n_rows, rank, n_calibration - rank
+    own = log_factorials[: m + 1]
+    below = log_factorials[k - 1 : k + m] - own  # of j = 0, ..., m
+    above = log_factorials[rest : rest + m + 1] - own  # of m - j
+    mass = below + above[::-1]
+    reached = np.cumsum(np.exp(mass - mass.max()))
     return reached / reached[-1]

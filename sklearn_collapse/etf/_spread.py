@@ -1,6 +1,7 @@
 """Frames whose least angle is as large as can be found."""
 
 from sklearn.utils import check_random_state
+from threadpoolctl import threadpool_limits
 
 from sklearn_collapse._linalg._packing import largest_cosine, pack, polygon
 from sklearn_collapse._linalg._polytopes import orthoplex, simplex_frame
@@ -8,8 +9,10 @@ from sklearn_collapse.etf._frames import check_count, place_frame
 
 # Multiplications of a product of all pairs that "auto" shares among the starts, and
 # the most starts it makes.
-_WORK = 400_000
-_MOST_STARTS = 32
+_WORK, _MOST_STARTS = 400_000, 32
+# Multiplications of one product from which threads of BLAS are worth their waiting for
+# each other: below, thousands of steps are several times slower with more than one.
+_WORK_OF_THREADS = 1e8
 
 
 def spread_frame(
@@ -111,4 +114,6 @@ def _known_frame(n_classes, n_features):
 def searched_frame(n_classes, n_features, rng, n_init, max_iter):
     """The best of several frames from random starts."""
     starts = (rng.normal(size=(n_classes, n_features)) for _ in range(n_init))
-    return min((pack(start, max_iter) for start in starts), key=largest_cosine)
+    few = n_classes**2 * n_features < _WORK_OF_THREADS
+    with threadpool_limits(1 if few else None):
+        return min((pack(start, max_iter) for start in starts), key=largest_cosine)

@@ -212,6 +212,14 @@ def balanced_weights(codes, n_classes, weights):
     return scale[codes] if weights is None else scale[codes] * weights
 
 
+def check_class_weight(class_weight):
+    """Raise unless a class weight is one that there is."""
+    if class_weight not in (None, "balanced"):
+        raise ValueError(
+            f"class_weight must be None or 'balanced', got {class_weight!r}."
+        )
+
+
 def labelled(X, y, sample_weight=None, class_weight=None):
     """Check the arguments that the functions of labelled rows share.
 
@@ -227,10 +235,7 @@ def labelled(X, y, sample_weight=None, class_weight=None):
         raise ValueError(
             "This metric requires y to be passed, but the target y is None."
         )
-    if class_weight not in (None, "balanced"):
-        raise ValueError(
-            f"class_weight must be None or 'balanced', got {class_weight!r}."
-        )
+    check_class_weight(class_weight)
     X, kept, weights = drop_zero_weights(X, check_weights(sample_weight, X.shape[0]))
     return X, as_label_array(y)[kept], weights
 

@@ -376,10 +376,6 @@ def _percent(value, position=None):
     return f"{100 * value:g} %" if power_of_ten(value) else ""
 
 
-def _share_flagged(detector, X):
-    return float(np.mean(to_numpy(detector.predict(X)) == -1))
-
-
 def _p_values(scores, calibration):
     """Conformal p-values of scores, and how many calibrate."""
     scores = check_scores(scores, "scores")

@@ -4,7 +4,7 @@ import numpy as np
 
 from sklearn_collapse._linalg._frames import gram_tiles, without_diagonal
 from sklearn_collapse.etf._base import FrameEstimator
-from sklearn_collapse.metrics._geometry import ClassGeometry
+from sklearn_collapse.metrics._geometry import ClassGeometry, check_class_weight
 from sklearn_collapse.metrics._means import _units
 from sklearn_collapse.plotting._ideal import ideal_frame, ideal_vertices
 from sklearn_collapse.plotting._style import (
@@ -218,6 +218,7 @@ class ClassGeometryDisplay:
 
     @classmethod
     def _of_moments(cls, moments, *, frame="simplex", class_weight=None, name=None):
+        check_class_weight(class_weight)
         directions = _units(ClassGeometry(moments, class_weight))
         return cls(
             to_numpy(directions),

@@ -259,7 +259,12 @@ class SpectrumDisplay:
         if highest < low:
             text, height = f"rank threshold {highest:.0e}, below the axis ↓", low
         self.ax_.annotate(
-            text, (0.5, height), xytext=(2, 3), textcoords="offset points"
+            text,
+            (0.5, height),
+            xytext=(4, 7),
+            textcoords="offset points",
+            # Lines at the ranks and at C - 1 must not cross it.
+            bbox={"facecolor": self.ax_.get_facecolor(), "edgecolor": "none", "pad": 1},
         )
 
     def _limits(self, drawn):

@@ -1,7 +1,8 @@
 """Fitted attributes of an estimator as HTML, without computing any of them.
 
 A number is shown with what the class's docstring says about it. Arrays are only named:
-a large one may be made when it is read, or lie on another device.
+a large one may be made when it is read, or lie on another device. Whatever an attribute
+raises, the estimator is shown: `Exception` is caught where one is read.
 """
 
 import html
@@ -117,7 +118,7 @@ class FittedAttributes:
         try:
             with looking(False):
                 found = self.estimator._metrics_to_show()
-        except (ValueError, AttributeError) as error:
+        except Exception as error:
             self.problem = f"metrics_ cannot be had: {error}"
             return
         if found is None:
@@ -144,8 +145,8 @@ class FittedAttributes:
         try:
             for name, value, text in estimator._more_to_show():
                 self._add(name, value, text)
-        except NotKeptError:
-            pass
+        except Exception:
+            pass  # not computed yet, or not to be had with these parameters
 
     @property
     def _unmeasured(self):
@@ -157,7 +158,7 @@ class FittedAttributes:
             value = getattr(self.estimator, name)
         except NotKeptError:
             self.others.append(name)
-        except (AttributeError, ValueError):
+        except Exception:
             pass  # not had after this fit, or not with these parameters
         else:
             self._add(name, value, text)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import OptimizeResult, approx_fprime
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from sklearn_collapse._linalg import _packing
 from sklearn_collapse._linalg._packing import (
@@ -14,7 +15,7 @@ from sklearn_collapse._linalg._packing import (
     polygon,
     smooth_largest_cosine,
 )
-from sklearn_collapse.etf import rankin_bound, spread_frame
+from sklearn_collapse.etf import _spread, rankin_bound, spread_frame
 from sklearn_collapse.etf._spread import searched_frame
 
 # Least angles in degrees of the best codes known, from Sloane's tables.
@@ -197,3 +198,23 @@ def test_options_are_keywords():
     parameters = inspect.signature(spread_frame).parameters
     for name in ("n_init", "max_iter"):
         assert parameters[name].kind is inspect.Parameter.KEYWORD_ONLY
+
+
+@pytest.mark.parametrize(("work", "threads"), [(1e8, 1), (0, 2)])
+def test_threads_where_products_are_large(monkeypatch, work, threads):
+    """Small products spend their time waiting for the other threads."""
+
+    def watched(start, max_iter):
+        blas = [i for i in threadpool_info() if i["user_api"] == "blas"]
+        found.extend(info["num_threads"] for info in blas)
+        return start
+
+    found = []
+    monkeypatch.setattr(_spread, "pack", watched)
+    monkeypatch.setattr(_spread, "_WORK_OF_THREADS", work)
+    with threadpool_limits(2, user_api="blas"):
+        before = [i["num_threads"] for i in threadpool_info()]
+        spread_frame(12, 3, n_init=1)
+        assert [i["num_threads"] for i in threadpool_info()] == before
+    assert found
+    assert max(found) == threads

@@ -261,3 +261,9 @@ def test_frames_that_do_not_fit():
     scorer = ETFAlignmentScorer("hypercube").fit_moments(moments)
     with pytest.raises(ValueError, match="6 classes have no 'hypercube' frame"):
         ClassGeometryDisplay.from_estimator(scorer)
+
+
+def test_unknown_class_weight(rng):
+    moments = ClassMoments.from_arrays(rng.normal(size=(12, 3)), np.arange(12) % 3)
+    with pytest.raises(ValueError, match="class_weight must be None or 'balanced'"):
+        ClassGeometryDisplay.from_moments(moments, class_weight="x")

@@ -125,3 +125,17 @@ def test_told_apart_without_colour():
     display = SpectrumDisplay.from_moments(ClassMoments.from_arrays(X, y))
     styles = {(v.get_linestyle(), v.get_marker()) for v in display.lines_.values()}
     assert len(styles) == 2
+
+
+def test_lines_do_not_cross_the_words(rng):
+    X = rng.normal(size=(200, 40))
+    display = SpectrumDisplay.from_moments(
+        ClassMoments.from_arrays(X, np.arange(200) % 5)
+    )
+    (words,) = (t for t in display.ax_.texts if "rank threshold" in t.get_text())
+    display.figure_.canvas.draw()
+    box = words.get_bbox_patch()
+    assert box.get_facecolor()[3] == 1
+    assert words.get_zorder() > max(line.get_zorder() for line in display.ax_.lines)
+    # Nor does the box hide the axis below.
+    assert box.get_window_extent().y0 > display.ax_.get_window_extent().y0

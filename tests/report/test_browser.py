@@ -25,8 +25,11 @@ def write_report(folder):
     rng = np.random.default_rng(0)
     n, d, n_classes = 240, 8, 4
     means = 2 * rng.normal(size=(n_classes, d))
-    labels = np.array([ODD, "a_label_that_is_rather_long_and_has_no_blank", "x", "y"])
+    long = "a_label_that_is_rather_long_and_has_no_blank"
+    labels = np.array([ODD, long, '=1, "x"', "-1"])
     codes, new = np.arange(n) % n_classes, np.arange(80) % n_classes
+    codes[codes == 3] = 0
+    codes[-1] = 3  # a class of a single row: what it adds to NC1 is undefined
     np.savez(
         folder / "features.npz",
         X=means[codes] + rng.normal(size=(n, d)),
@@ -53,14 +56,17 @@ def report(tmp_path_factory, browser):  # without one there is nothing to write 
 
 @pytest.fixture(scope="module")
 def layers(report):
-    """The report of two layers, one of them without a head."""
+    """The report of two layers, one without a head, one with a set; its numbers."""
     path = report.parent / "features.npz"
     with np.load(path) as values:
         plain = {k: v for k, v in values.items() if k not in ("W", "b", "classes")}
+    with np.load(path) as values:
+        whole = {**values, "ood_far": np.load(path.with_name("far.npy"))}
     np.savez(path.with_name("early.npz"), **plain | {"X": plain["X"] ** 3})
-    page = path.with_name("layers.html")
-    early = f"early={path.with_name('early.npz')}"
-    assert main(["report", early, f"late={path}", "-o", str(page)]) == 0
+    np.savez(path.with_name("late.npz"), **whole)
+    files = [str(path.with_name(f"{name}.npz")) for name in ("early", "late")]
+    page, numbers = path.with_name("layers.html"), path.with_name("layers.json")
+    assert main(["report", *files, "-o", str(page), "--json", str(numbers)]) == 0
     return page
 
 
@@ -270,7 +276,7 @@ def test_sorting_by_numbers(browser, report):
     visit = browser.visit(report, look)
     assert visit.errors == []
     assert len(visit.seen) > 8
-    moved = 0
+    moved = undefined = 0
     for states in visit.seen:
         orders = [order for order, _ in states]
         assert orders == ["none", "ascending", "descending", "none"]
@@ -283,7 +289,9 @@ def test_sorting_by_numbers(browser, report):
             for got, expected in ((rising, there), (falling, there[::-1])):
                 assert as_numbers(got)[: len(there)] == expected
             moved += rising != as_was
+            undefined += len(there) < len(values)
     assert moved > 3  # sorting what is sorted would show nothing
+    assert undefined
 
 
 def test_sorting_by_keys(browser, report):
@@ -293,20 +301,24 @@ def test_sorting_by_keys(browser, report):
         button = page.locator("table[data-sortable] button[data-sort]").first
         button.focus()
         states = []
-        for key in ("Enter", "Space"):
+        for key in ("Enter", "Space", "Enter"):
             page.keyboard.press(key)
             order, groups = page.evaluate(COLUMN, [0, 0])
             states.append((order, groups, page.text_content("[role=status]")))
-        return states
+        return states, page.locator("thead th").first.inner_text()
 
-    (up, rising, said), (down, falling, _) = browser.visit(report, look).seen
-    assert (up, down) == ("ascending", "descending")
-    assert [group[::-1] for group in rising] == falling
-    assert "ascending" in said
+    states, name = browser.visit(report, look).seen
+    orders, groups, said = zip(*states, strict=True)
+    assert orders == ("ascending", "descending", "none")
+    assert [group[::-1] for group in groups[0]] == groups[1] != groups[2]
+    assert said == (
+        *(f"Sorted by {name}, {order}" for order in orders[:2]),
+        "Original order",
+    )
 
 
-def test_downloads(browser, report):
-    """The numbers that --json writes, as JSON and as a table."""
+def test_downloads(browser, layers):
+    """The JSON is that of --json, the CSV has a line for each of its numbers."""
 
     def look(page):
         files = []
@@ -317,63 +329,94 @@ def test_downloads(browser, report):
             files.append((download.value.suggested_filename, text))
         return files
 
-    visit = browser.visit(report, look)
+    visit = browser.visit(layers, look)
     assert (visit.errors, visit.remote) == ([], [])
     (json_name, text), (csv_name, table) = visit.seen
     assert (json_name, csv_name) == ("report.json", "report.csv")
-    expected = json.loads((report.parent / "numbers.json").read_text())
-    assert json.loads(text) == expected
-    rows = list(csv.DictReader(io.StringIO(table, newline="")))
-    found = {(r["section"], r["rows"], r["of"], r["name"]): r["value"] for r in rows}
-    (layer,) = expected["layers"]
-    for name, value in layer["collapse"]["train"].items():
-        assert float(found["collapse", "training", "", name]) == value
-    for label, values in layer["classes"].items():
-        for name, value in values.items():
-            text = found["classes", "", label, name]
-            assert text == value or float(text) == value
-    for row in layer["ood"]:
-        assert float(found["ood", row["set"], row["detector"], "auroc"]) == row["auroc"]
-    assert ODD in {row["of"] for row in rows}
+    document = json.loads(layers.with_suffix(".json").read_text(encoding="utf-8"))
+    assert json.loads(text) == document
+    head, *lines = csv.reader(io.StringIO(table, newline=""))
+    assert head == ["layer", "section", "rows", "of", "name", "value"]
+    found = {tuple(line[:5]): line[5] for line in lines}
+    assert len(found) == len(lines)
+    # Spreadsheets run what begins like a formula; numbers are left.
+    assert {ODD, '\'=1, "x"', "-1"} < {of for _, _, _, of, _ in found}
+    found = {
+        tuple(cell.removeprefix("'") for cell in key): value.removeprefix("'")
+        for key, value in found.items()
+    }
+    for layer in document["layers"]:
+        expected = {}
+        for section in ("collapse", "alignment"):
+            for part, rows in (("train", "training"), ("held_out", "test")):
+                for name, value in layer[section][part].items():
+                    expected[section, rows, "", name] = value
+        for section in ("classes", "whitening"):
+            for of, values in layer[section].items():
+                for name, value in values.items():
+                    expected[section, "", of, name] = value
+        for row in layer["ood"]:
+            for name in set(row) - {"set", "detector"}:
+                expected["ood", row["set"], row["detector"], name] = row[name]
+        mine = {key[1:]: v for key, v in found.items() if key[0] == layer["name"]}
+        assert set(mine) == set(expected)
+        for key, value in expected.items():
+            assert mine[key] == value or float(mine[key]) == value
 
 
 def test_filter(browser, report):
+    """By words of all cells; headings of groups stay with what is left of them."""
+
     def look(page):
-        rows = page.locator("table[data-sortable]").first.locator("tbody tr")
+        table = page.locator("table[data-sortable]").first
         box = page.locator("input[data-filter]").first
-        counts = []
-        for text in ("", "cdnv", "no such metric", ""):
-            box.fill(text)
-            counts.append(sum(row.is_visible() for row in rows.all()))
-        box.fill("cdnv")
-        return counts, page.text_content("[role=status]")
-
-    (every, some, none, again), said = browser.visit(report, look).seen
-    assert every == again > some >= 2 > none == 0  # with the heading of its group
-    assert said.startswith("1 ")
-
-
-def test_theme(browser, report):
-    """The reader's choice stands against the system's, also in contrast."""
-
-    def look(page):
         found = []
-        system = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
-        for theme in ("system", "light", "dark"):
-            colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
-            brightness = sum(map(int, re.findall(r"\d+", colour)[:3])) / 3
-            against = theme == ("light" if system else "dark")
-            rules = ["color-contrast"]
-            wrong = browsers.violations(page, rules=rules) if against else []
-            found.append((page.inner_text("#theme"), brightness > 128, wrong))
-            page.click("#theme")
+        for text in ("", "papyan NC2", "no such metric", ""):
+            box.fill(text)
+            rows = sum(row.is_visible() for row in table.locator("tbody tr").all())
+            said = page.text_content("[role=status]")
+            names = table.locator("code:visible").all_inner_texts()
+            found.append((rows, names, said))
         return found
 
-    for scheme in ("light", "dark"):
-        system, light, dark = browser.visit(report, look, scheme=scheme).seen
-        assert system == ("Theme: system", scheme == "light", [])
-        assert light == ("Theme: light", True, [])
-        assert dark == ("Theme: dark", False, [])
+    every, some, none, again = browser.visit(report, look).seen
+    assert every[:2] == again[:2]
+    rows, names, said = some
+    assert {"nc2_equinorm", "nc2_equiangularity", "nc2_max_angle"} <= set(names)
+    assert all("nc2" in name for name in names)
+    assert every[0] > rows > len(names)
+    assert said == f"{len(names)} metrics"
+    assert none[:2] == (0, [])
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_theme(browser, report, scheme):
+    """The reader's choice stands against the system's, in contrast too, and is kept."""
+
+    def look(page):
+        def state():
+            colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+            brightness = sum(map(int, re.findall(r"\d+", colour)[:3])) / 3
+            return page.inner_text("#theme"), brightness > 128
+
+        found, wrong = [state()], []
+        for theme in ("light", "dark", "system"):
+            page.click("#theme")
+            found.append(state())
+            if theme not in (scheme, "system"):
+                wrong += browsers.violations(page, rules=["color-contrast"])
+        for _ in range(1 if scheme == "dark" else 2):
+            page.click("#theme")
+        before = state()
+        page.reload()
+        return found, wrong, before, state()
+
+    found, wrong, before, kept = browser.visit(report, look, scheme=scheme).seen
+    system = ("Theme: system", scheme == "light")
+    assert found == [system, ("Theme: light", True), ("Theme: dark", False), system]
+    assert wrong == []
+    assert kept == before
+    assert kept[1] != system[1]
 
 
 FOCUSABLE = "a[href], button, input, select, summary, [tabindex='0']"
@@ -420,16 +463,42 @@ def test_definitions_open(browser, report):
     assert browser.visit(report, look).seen == (False, True)
 
 
-def test_links_open_layers(browser, layers):
-    """A link into a folded layer unfolds it."""
+def test_printed(browser, report):
+    """Metrics keep their names; what only works on a screen is left out."""
 
     def look(page):
-        folded = page.locator("details.layer:not([open])")
-        name = folded.first.get_attribute("id")
-        count = folded.count()
-        page.evaluate("name => { location.hash = name; }", name)
-        page.wait_for_selector(f"#{name}[open]")
-        return count, page.locator("details.layer:not([open])").count()
+        page.emulate_media(media="print")
+        names = page.locator("th details.def code:visible").all_inner_texts()
+        others = page.locator(".tools button:visible, nav:visible, details dl:visible")
+        return names, others.count(), page.locator("input:visible").count()
 
-    before, after = browser.visit(layers, look).seen
-    assert (before, after) == (1, 0)
+    names, others, inputs = browser.visit(report, look).seen
+    numbers = json.loads(report.with_name("numbers.json").read_text(encoding="utf-8"))
+    (layer,) = numbers["layers"]
+    expected = [*layer["collapse"]["train"], *layer["alignment"]["train"]]
+    assert sorted(names) == sorted(expected)
+    assert (others, inputs) == (0, 0)
+
+
+def test_folded_layers(browser, layers):
+    """Printing opens all and leaves them as they were; a link opens its own."""
+
+    def look(page):
+        def opened():
+            return page.eval_on_selector_all(
+                "details.layer", "all => all.map(d => d.open)"
+            )
+
+        found = [opened()]
+        for name in ("beforeprint", "afterprint"):
+            page.evaluate(f"dispatchEvent(new Event('{name}'))")
+            found.append(opened())
+        folded = page.locator("details.layer:not([open])").get_attribute("id")
+        page.locator(f"nav a[href='#{folded}']").click()
+        page.wait_for_selector(f"#{folded}[open]")
+        return [*found, opened()]
+
+    first, printing, after, followed = browser.visit(layers, look).seen
+    assert sorted(first) == [False, True]
+    assert after == first
+    assert printing == followed == [True, True]

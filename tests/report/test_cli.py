@@ -62,12 +62,11 @@ def far():
 def run(capsys):
     """Run the command line in this process: exit code, stdout, stderr.
 
-    Without intervals, which test_intervals.py is about, unless it is without arguments.
+    Without intervals, which test_intervals.py is about.
     """
 
     def call(*arguments):
-        plain = ["--resamples", "0"] if arguments else []
-        code = main(["report", *map(str, arguments), *plain])
+        code = main(["report", *map(str, arguments), "--resamples", "0"])
         return code, *capsys.readouterr()
 
     return call
@@ -120,10 +119,6 @@ def test_bundled_report(bundled):
     assert "test rows come with the features" in bundled
     assert "nan" not in bundled
     assert "Note" not in bundled
-
-
-def test_bundled_report_in_this_process(run, bundled):
-    assert run() == (0, bundled, "")
 
 
 def test_bundled_numbers(numbers):
@@ -516,11 +511,12 @@ def test_progress_only_for_somebody_who_watches(
 def test_reader_that_goes_away(arrays, tmp_path):
     """As in ``sklearn-collapse report FILE | head -1``: no traceback."""
     path = save(tmp_path / "all.npz", **arrays)
+    command = [sys.executable, "-m", "sklearn_collapse.report.cli", "report"]
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "w") as closed:
         result = subprocess.run(
-            [sys.executable, "-m", "sklearn_collapse.report.cli", "report", str(path)],
+            [*command, str(path), "--resamples", "0"],
             stdout=closed,
             stderr=subprocess.PIPE,
             text=True,
