@@ -110,7 +110,7 @@ class MahalanobisDetector(MahalanobisBase):
 
         "tied"            -min_c d(x; mu_c, S_W), in (-inf, 0]
         "tied", relative  d(x; m, S_T) - min_c d(x; mu_c, S_W)
-        "class" [1]_      max_c log N(x; mu_c, S_c), S_c with the normaliser n_c
+        "class"           max_c log N(x; mu_c, S_c), S_c with the normaliser n_c
         "class", relative max_c log N(x; mu_c, S_c) - log N(x; m, S_T)
 
         log N(x; mu, S) = -(d(x; mu, S) + log det S + r log 2 pi) / 2
@@ -126,12 +126,12 @@ class MahalanobisDetector(MahalanobisBase):
     ``relative=True`` and ``floor="auto"`` the floor of S_T is larger by the ratio of
     the largest eigenvalues, so that such rows do not cancel.
 
-    **One covariance per class.** Rank, shrinkage and floor are those of each class, and
-    determinants are of the floored covariance: a class of fewer rows than features has
-    a very high density on the span of its rows alone, so shrink. A class that does not
-    vary, such as one of a single row, takes the tied covariance. Scoring takes
-    n C d^2 operations instead of n d (C + d), and O(C d^2) memory; moments must have
-    been gathered with ``class_scatter=True``.
+    **One covariance per class** [1]_. Rank, shrinkage and floor are those of each
+    class, and determinants are of the floored covariance: a class of fewer rows than
+    features has a very high density on the span of its rows alone, so shrink. A class
+    that does not vary, such as one of a single row, takes the tied covariance. Scoring
+    takes n C d^2 operations instead of n d (C + d), and O(C d^2) memory; moments must
+    have been gathered with ``class_scatter=True``.
 
     **Components** [4]_ are directions of S_W before shrinkage, or of the estimate, for
     "class" and relative scores too. Floors and ranks are those of what is kept; the
