@@ -88,12 +88,12 @@ class FittedAttributes:
         self.problem = ""
         if "metrics_" in dir(type(estimator)):
             self._find_metrics()
-        self.rows, self.others = [], []
+        self.rows, self.others, self.absent = [], [], []
         with looking():
             self._find_rows()
 
     def __len__(self):
-        return len(self.rows) + len(self.others)
+        return len(self.rows) + len(self.others) + len(self.absent)
 
     def _repr_html_inner(self):
         """HTML of a block with the tables; one with metrics is open at first."""
@@ -108,6 +108,8 @@ class FittedAttributes:
         if self.others:
             names = ", ".join(self.others)
             parts.append(_paragraph(f"Arrays and objects, had when read: {names}."))
+        if self.absent:
+            parts.append(_paragraph(f"Not to be had: {', '.join(self.absent)}."))
         state = " open" if self.metrics else ""
         return (
             f'<div class="sk-collapse">{_STYLE}<details{state}>'
@@ -142,11 +144,14 @@ class FittedAttributes:
                 self.others.append(name)
             else:
                 self._add_property(name, text)
+        for name, value, text in self._more_rows():
+            self._add(name, value, text)
+
+    def _more_rows(self):
         try:
-            for name, value, text in estimator._more_to_show():
-                self._add(name, value, text)
-        except Exception:
-            pass  # not computed yet, or not to be had with these parameters
+            return list(self.estimator._more_to_show())
+        except Exception:  # not computed yet, or not to be had with these parameters
+            return []
 
     @property
     def _unmeasured(self):
@@ -158,8 +163,8 @@ class FittedAttributes:
             value = getattr(self.estimator, name)
         except NotKeptError:
             self.others.append(name)
-        except Exception:
-            pass  # not had after this fit, or not with these parameters
+        except Exception:  # after this fit, or with these parameters
+            self.absent.append(name)
         else:
             self._add(name, value, text)
 
