@@ -16,7 +16,7 @@ import pytest
 from hypothesis import settings
 from libraries import LIBRARIES, Library
 
-settings.register_profile("ci", deadline=None, derandomize=True, max_examples=50)
+settings.register_profile("ci", deadline=None, derandomize=True, max_examples=30)
 settings.load_profile("ci")
 
 

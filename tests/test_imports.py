@@ -134,7 +134,10 @@ NeuralCollapseScorer(head="lda").fit(X, np.arange(40) % 2).metrics_
 
 
 def test_command_line_loads_no_optional_package():
-    code = "from sklearn_collapse.report.cli import main; main(['report'])"
+    code = """
+from sklearn_collapse.report.cli import main
+main(["report", "--resamples", "0"])
+"""
     assert not packages(modules_after(code)) & OPTIONAL
 
 

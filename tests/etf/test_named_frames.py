@@ -75,16 +75,15 @@ def test_named_frame(library, name, n_classes, d):
     assert_allclose(library.to_numpy(scorer.cosines_), cosines, atol=1e-9)
 
 
-@pytest.mark.parametrize("n_classes", range(2, 201))
-def test_every_simplex_in_the_fewest_dimensions(n_classes):
-    means = planted("simplex", n_classes, n_classes - 1, seed=n_classes)
-    labels = np.arange(n_classes)
-    for frame in ("simplex", "spread"):
-        scorer = ETFAlignmentScorer(frame).fit(means, labels)
-        assert scorer.rank_ == n_classes - 1
-        assert scorer.metrics_["disparity"] < 1e-26
-        assert_allclose(scorer.metrics_["alignment_min"], 1, rtol=1e-13)
-        assert scorer.metrics_["cosine_gap_std"] < 1e-13
+@pytest.mark.parametrize("frame", ["simplex", "spread"])
+def test_every_simplex_in_the_fewest_dimensions(frame):
+    for n_classes in (*range(2, 60), *range(60, 201, 7)):
+        means = planted("simplex", n_classes, n_classes - 1, seed=n_classes)
+        scorer = ETFAlignmentScorer(frame).fit(means, np.arange(n_classes))
+        assert scorer.rank_ == n_classes - 1, n_classes
+        assert scorer.metrics_["disparity"] < 1e-26, n_classes
+        assert scorer.metrics_["alignment_min"] == pytest.approx(1, rel=1e-13)
+        assert scorer.metrics_["cosine_gap_std"] < 1e-13, n_classes
 
 
 # -- planted frames ------------------------------------------------------------------

@@ -137,6 +137,7 @@ def bundled(tmp_path_factory):
     """The page of the bundled features, from a process of its own."""
     folder = tmp_path_factory.mktemp("bundled")
     command = [sys.executable, "-m", "sklearn_collapse.report.cli", "report"]
+    command += ["--resamples", "20"]
     result = subprocess.run(
         [*command, "-o", folder / "page.html", "--json", folder / "numbers.json"],
         capture_output=True,
