@@ -200,10 +200,10 @@ def _collapse(collapse, intervals):
 
 def interval(found):
     """Ends of an interval; nothing where there is none, or the value is undefined."""
-    ends = [(found or {}).get(end) for end in ("low", "high")]
-    if None in ends or all(map(math.isnan, ends)):
+    low, high = ((found or {}).get(end) for end in ("low", "high"))
+    if low is None or high is None or math.isnan(low + high):
         return ""
-    return " to ".join(map(number, ends))
+    return f"{number(low)} to {number(high)}"
 
 
 def _alignment(alignment):
