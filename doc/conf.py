@@ -101,6 +101,8 @@ sphinx_gallery_conf = {
     "show_signature": False,
     # Its table loads scripts from elsewhere.
     "write_computation_times": False,
+    "remove_config_comments": True,
+    "within_subsection_order": "gallery_order.QuickStartFirst",
 }
 
 html_theme = "pydata_sphinx_theme"
