@@ -1,7 +1,5 @@
 """The frame against which class means are drawn."""
 
-import numpy as np
-
 from sklearn_collapse._linalg._procrustes import unit_vertices
 from sklearn_collapse.etf._targets import (
     FRAMES,
@@ -10,7 +8,7 @@ from sklearn_collapse.etf._targets import (
     frame_for,
     why_no_frame,
 )
-from sklearn_collapse.utils._arrays import to_numpy
+from sklearn_collapse.utils._arrays import namespace, to_numpy
 
 
 def ideal_frame(estimator):
@@ -37,7 +35,8 @@ def ideal_vertices(frame, moments):
             return None
         _refuse_without_frame(frame, *shape)
     check_frame_rows(frame, moments.classes_)
-    return to_numpy(unit_vertices(frame_for(frame, *shape), np))
+    rows = frame_for(frame, *shape)
+    return to_numpy(unit_vertices(rows, namespace(rows)))
 
 
 def _refuse_without_frame(frame, n_classes, n_features):
